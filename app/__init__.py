@@ -1,0 +1,1 @@
+"""Refund adjudication for marketplaces of virtual goods."""

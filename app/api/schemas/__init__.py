@@ -1,0 +1,1 @@
+"""Request and answer bodies: the only place with wire names, examples and descriptions."""

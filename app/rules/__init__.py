@@ -1,0 +1,1 @@
+"""Facts and a policy in, a decision out: pure, standard library only."""

@@ -1,0 +1,1 @@
+"""One module a question: each answers with findings, never with a bool."""

@@ -1,0 +1,1 @@
+"""Every query; a store is built for one site."""
