@@ -1,0 +1,104 @@
+"""Findings in words: Chinese and English, naming the facts and the arithmetic."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from app.rules.calendar import in_shanghai
+from app.rules.counterfactuals import Counterfactual
+from app.rules.facts import EvidenceKind
+from app.rules.findings import Fen, Finding, Value
+from app.rules.labels import Words, words_of
+from app.rules.lengths import describe_span
+
+
+def message(finding: Finding) -> Words:
+    """What a finding says, in Chinese and English."""
+    if not finding.facts:
+        return finding.rule.zh, finding.rule.en
+    zh: dict[str, str] = {}
+    en: dict[str, str] = {}
+    for name, value in finding.facts.items():
+        zh[name], en[name] = in_words(value)
+    return finding.rule.zh.format_map(zh), finding.rule.en.format_map(en)
+
+
+def in_words(value: Value) -> Words:
+    """A fact in words."""
+    form = _IN_WORDS.get(type(value))
+    if form is not None:
+        return form(value)
+    return words_of(str(value) if not isinstance(value, StrEnum) else value)
+
+
+def _instant(at: datetime) -> Words:
+    text = in_shanghai(at).replace(tzinfo=None).isoformat(sep=" ")
+    # A whole minute needs no seconds.
+    text = text[:-3] if text.endswith(":00") and at.microsecond == 0 else text
+    return text, text
+
+
+def _money(amount: int) -> Words:
+    yuan = f"{amount // 100:,}.{amount % 100:02d}"
+    return f"{yuan} 元", f"CNY {yuan}"
+
+
+def _several(values: tuple[str, ...]) -> Words:
+    pairs = [in_words(value) for value in values]
+    return "、".join(zh for zh, _ in pairs), ", ".join(en for _, en in pairs)
+
+
+def _plain(value: Any) -> Words:
+    return str(value), str(value)
+
+
+def _nothing(_: None) -> Words:
+    return "无记录", "not recorded"
+
+
+_IN_WORDS: Mapping[type, Callable[[Any], Words]] = {
+    datetime: _instant,
+    timedelta: describe_span,
+    Fen: _money,
+    tuple: _several,
+    int: _plain,
+    bool: _plain,
+    type(None): _nothing,
+}
+
+
+def change_message(found: Counterfactual) -> Words:
+    """What a single change would have led to."""
+    outcome_zh, outcome_en = words_of(found.outcome)
+    zh, en = _change(found.change.path, found.change.value)
+    return f"若{zh}，结果将是：{outcome_zh}（{found.rule}）。", f"{en}, it would be: {outcome_en} ({found.rule})."
+
+
+def _change(path: str, value: str) -> Words:
+    if path.startswith("evidence."):
+        zh, en = _several(tuple(map(EvidenceKind, path.removeprefix("evidence.").split("+"))))
+        return f"补充{zh}", f"With {en}"
+    zh, en = _CHANGES[path]
+    value_zh, value_en = _changed_value(path, value)
+    return zh.format(value_zh), en.format(value_en)
+
+
+def _changed_value(path: str, value: str) -> Words:
+    if path in {"as_of", "claim.filed_at"}:
+        return _instant(datetime.fromisoformat(value))
+    return _money(int(value)) if path == "claim.amount" else words_of(value)
+
+
+_CHANGES: Mapping[str, Words] = {
+    "as_of": ("到 {} 仍无新的事实", "At {}, with no new fact"),
+    "claim.filed_at": ("在 {} 前提交申请", "Filed by {}"),
+    "claim.amount": ("申请金额为 {}", "With a claim for {}"),
+    "claim.remedy": ("申请的是「{}」", "With a claim for {}"),
+    "claim.via": ("通过{}申请", "With a claim made {}"),
+    "claim.reason": ("申请事由为「{}」", "With the reason “{}”"),
+    "deliveries.usage": ("商品{}", "With goods that are {}"),
+    "deliveries.card_status": ("卡密校验为{}", "With a card check that says {}"),
+    "order.goods.card_use": ("卡密确认为{}", "With a card that is known to be {}"),
+    "merchant.response": ("商家答复「{}」", "With the merchant's answer “{}”"),
+}
