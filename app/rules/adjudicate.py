@@ -67,7 +67,7 @@ def decisive_finding(facts: Facts, policy: Policy, calendar: Calendar = STATUTOR
 def find(standing: Standing, calendar: Calendar) -> Iterable[Finding]:
     """Every finding of every stage, in the order in which the stages are weighed."""
     confirmed = confirmations(standing)
-    conclusive = bool(confirmed)
+    conclusive = any(finding.outcome is Outcome.APPROVE for finding in confirmed)
     yield from seller_cancellation(standing)
     yield from form(standing)
     yield from too_early(standing)

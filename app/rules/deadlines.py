@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.rules.adjudicate import Verdict
 from app.rules.calendar import Calendar, Moment, in_shanghai
-from app.rules.checks.notes import CHANNEL_DISPUTE_OPEN
+from app.rules.checks.notes import CHANNEL_DISPUTE_OPEN, FIRST_ANSWER_PROMISED
 from app.rules.facts import Channel, Payment
 from app.rules.findings import Outcome
 from app.rules.lengths import end_of
@@ -56,7 +56,7 @@ def _deadlines(verdict: Verdict, calendar: Calendar) -> Iterator[Deadline]:
             review = standing.policy.review
             yield Deadline("review", end_of(as_of, review.length, calendar), rule)
             if review.first_answer is not None:
-                yield Deadline("first_answer", end_of(as_of, review.first_answer, calendar), "needs-a-person")
+                yield Deadline("first_answer", end_of(as_of, review.first_answer, calendar), FIRST_ANSWER_PROMISED.id)
         case _:
             return
 

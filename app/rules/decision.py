@@ -10,7 +10,7 @@ from app.rules.adjudicate import Refund, Verdict, judge
 from app.rules.calendar import STATUTORY, Calendar, in_shanghai
 from app.rules.canonical import canonical_json, sha256_of
 from app.rules.checks.evidence import missing_evidence
-from app.rules.checks.notes import BEYOND_THE_SITE, NEEDS_A_PERSON
+from app.rules.checks.notes import BEYOND_THE_SITE, FIRST_ANSWER_PROMISED, NEEDS_A_PERSON
 from app.rules.counterfactuals import Counterfactual, would_change
 from app.rules.deadlines import Deadline, NextAction, deadlines, expected_by, next_actions
 from app.rules.explain import change_message, message
@@ -18,6 +18,7 @@ from app.rules.facts import Facts
 from app.rules.findings import Finding, Outcome, Value
 from app.rules.idle import idle_rules
 from app.rules.labels import words_of
+from app.rules.lengths import Exact, WorkingDays, describe
 from app.rules.policy import Policy
 from app.rules.weighing import Discounted
 
@@ -132,6 +133,8 @@ def _is_shown(finding: Finding, verdict: Verdict) -> bool:
     """The last resort is a finding only where it decides; the ways beyond the site, where the site says no."""
     if finding.rule in BEYOND_THE_SITE:
         return verdict.outcome is Outcome.REJECT
+    if finding.rule is FIRST_ANSWER_PROMISED:
+        return verdict.outcome is Outcome.MANUAL_REVIEW
     return finding.rule is not NEEDS_A_PERSON or finding is verdict.decisive
 
 
@@ -157,6 +160,10 @@ def plain_value(value: Value) -> Any:
         return duration_text(value)
     if isinstance(value, StrEnum):
         return value.value
+    if isinstance(value, Exact):
+        return duration_text(value.span)
+    if isinstance(value, WorkingDays):
+        return describe(value)[1]
     if isinstance(value, tuple):
         return [plain_value(each) for each in value]
     return value

@@ -7,10 +7,10 @@ from typing import Any
 
 from app.rules.calendar import in_shanghai
 from app.rules.counterfactuals import Counterfactual
-from app.rules.facts import EvidenceKind
+from app.rules.facts import CardStatus, CardUse, EvidenceKind, Position, Reason, Remedy, Usage, Via
 from app.rules.findings import Fen, Finding, Value
 from app.rules.labels import Words, words_of
-from app.rules.lengths import describe_span
+from app.rules.lengths import Exact, WorkingDays, describe, describe_span
 
 
 def message(finding: Finding) -> Words:
@@ -26,10 +26,9 @@ def message(finding: Finding) -> Words:
 
 def in_words(value: Value) -> Words:
     """A fact in words."""
-    form = _IN_WORDS.get(type(value))
-    if form is not None:
-        return form(value)
-    return words_of(str(value) if not isinstance(value, StrEnum) else value)
+    if isinstance(value, StrEnum):
+        return words_of(value)
+    return _IN_WORDS[type(value)](value)
 
 
 def _instant(at: datetime) -> Words:
@@ -60,6 +59,9 @@ def _nothing(_: None) -> Words:
 _IN_WORDS: Mapping[type, Callable[[Any], Words]] = {
     datetime: _instant,
     timedelta: describe_span,
+    Exact: describe,
+    WorkingDays: describe,
+    str: _plain,
     Fen: _money,
     tuple: _several,
     int: _plain,
@@ -87,7 +89,7 @@ def _change(path: str, value: str) -> Words:
 def _changed_value(path: str, value: str) -> Words:
     if path in {"as_of", "claim.filed_at"}:
         return _instant(datetime.fromisoformat(value))
-    return _money(int(value)) if path == "claim.amount" else words_of(value)
+    return _money(int(value)) if path == "claim.amount" else words_of(_SETS[path](value))
 
 
 _CHANGES: Mapping[str, Words] = {
@@ -101,4 +103,13 @@ _CHANGES: Mapping[str, Words] = {
     "deliveries.card_status": ("卡密校验为{}", "With a card check that says {}"),
     "order.goods.card_use": ("卡密确认为{}", "With a card that is known to be {}"),
     "merchant.response": ("商家答复「{}」", "With the merchant's answer “{}”"),
+}
+_SETS: Mapping[str, type[StrEnum]] = {
+    "claim.remedy": Remedy,
+    "claim.via": Via,
+    "claim.reason": Reason,
+    "deliveries.usage": Usage,
+    "deliveries.card_status": CardStatus,
+    "order.goods.card_use": CardUse,
+    "merchant.response": Position,
 }

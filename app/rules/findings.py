@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from app.rules.calendar import Moment
 from app.rules.facts import Reason
+from app.rules.lengths import Length
 
 
 class Outcome(StrEnum):
@@ -47,11 +48,19 @@ class Stage(IntEnum):
     NOTE = 12
 
 
+class Circumstance(StrEnum):
+    """What findings name beside the closed sets of the facts."""
+
+    CANCELLED_BY_BUYER = "cancelled_by_buyer"
+    MISSING = "missing"
+    NOT_REFUNDABLE = "not_refundable"
+
+
 class Fen(int):
     """An amount of money in fen (分); a type of its own so that a message can show it in yuan."""
 
 
-Value = int | str | bool | datetime | timedelta | tuple[str, ...] | None
+Value = int | str | bool | datetime | timedelta | Length | tuple[str, ...] | None
 NO_FACTS: Mapping[str, Value] = MappingProxyType({})
 
 

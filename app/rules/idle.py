@@ -11,8 +11,9 @@ from app.rules.checks.merchant_turn import merchant_deadline
 from app.rules.checks.timeliness import report_window
 from app.rules.explain import in_words
 from app.rules.facts import EvidenceKind, Party, Side
-from app.rules.findings import Fen, Rule, Value
+from app.rules.findings import Circumstance, Fen, Rule, Value
 from app.rules.labels import Words, words_of
+from app.rules.lengths import Exact
 from app.rules.standing import Standing
 
 
@@ -70,13 +71,13 @@ def _of_the_claim(standing: Standing) -> Iterator[tuple[str, Value]]:
     yield "filed_at", claim.filed_at
     yield "window_ends_at", None if window is None else window.ended_at
     yield "policy", standing.policy.name
-    yield "settlement_lag", standing.policy.settlement_lag
+    yield "settlement_lag", Exact(standing.policy.settlement_lag)
     yield "strikes", standing.facts.buyer.strikes
 
 
 def _of_the_order(standing: Standing) -> Iterator[tuple[str, Value]]:
     order, goods = standing.order, standing.goods
-    yield "order_status", "missing" if order is None else order.status
+    yield "order_status", Circumstance.MISSING if order is None else order.status
     yield "cancelled_by", None if order is None else order.cancelled_by
     yield "traits", () if goods is None else tuple(sorted(goods.traits))
     yield "refundable", None if goods is None else goods.terms.refundable

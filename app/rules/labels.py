@@ -19,7 +19,7 @@ from app.rules.facts import (
     UsedBy,
     Via,
 )
-from app.rules.findings import Outcome
+from app.rules.findings import Circumstance, Outcome
 from app.rules.reasons import REASONS
 from app.rules.weighing import Discount
 
@@ -100,6 +100,11 @@ LABELS: Mapping[type[StrEnum], Mapping[str, Words]] = MappingProxyType(
             "await_merchant": ("等待商家答复", "the merchant's answer awaited"),
             "manual_review": ("人工审核", "a person's review"),
         },
+        Circumstance: {
+            "cancelled_by_buyer": ("买家主动取消订单", "the buyer cancelled the order"),
+            "missing": ("未生成", "missing"),
+            "not_refundable": ("商品约定不退", "the product's terms say no refund"),
+        },
         Discount: {
             "other_order": ("所示订单号不是本订单", "it shows another order's number"),
             "captured_before_order": ("取证时间早于下单", "it was captured before the order was placed"),
@@ -112,19 +117,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, Words]] = MappingProxyType(
     }
 )
 
-# Plain words that findings use beside the closed sets.
-PHRASES: Mapping[str, Words] = MappingProxyType(
-    {
-        "cancelled_by_buyer": ("买家主动取消订单", "the buyer cancelled the order"),
-        "missing": ("未生成", "missing"),
-        "not_refundable": ("商品约定不退", "the product's terms say no refund"),
-    }
-)
 
-
-def words_of(value: str) -> Words:
-    """A member of a closed set, or a phrase, in Chinese and English; any other text is itself."""
-    labels = LABELS.get(type(value))  # type: ignore[arg-type]
-    if labels is not None:
-        return labels[value]
-    return PHRASES.get(value, (value, value))
+def words_of(value: StrEnum) -> Words:
+    """A member of a closed set in Chinese and English."""
+    return LABELS[type(value)][value]

@@ -4,7 +4,7 @@ A document names only the clauses in which it differs from its base; a clause is
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -30,6 +30,9 @@ from app.rules.policy import (
 
 Member = TypeVar("Member", bound=StrEnum)
 HEADINGS = frozenset({"name", "version", "effective_from", "title_en", "title_zh", "clauses", "evidence_required"})
+REQUIRED_HEADINGS: Mapping[str, type] = MappingProxyType(
+    {"name": str, "version": int, "effective_from": datetime, "title_en": str, "title_zh": str}
+)
 NONE = "none"
 
 
@@ -56,9 +59,12 @@ def policy_from(document: Mapping[str, Any], base: Policy | None = None) -> Poli
 def _refuse_unknown(document: Mapping[str, Any], base: Policy | None) -> None:
     for heading in document.keys() - HEADINGS:
         raise PolicyInvalid(f"{heading}: no such heading")
-    for heading in ("name", "version", "effective_from", "title_en", "title_zh"):
-        if heading not in document:
-            raise PolicyInvalid(f"{heading}: missing")
+    for heading, kind in REQUIRED_HEADINGS.items():
+        if type(document.get(heading)) is not kind:
+            raise PolicyInvalid(f"{heading}: missing, or not of its kind")
+    for heading in ("clauses", "evidence_required"):
+        if not isinstance(document.get(heading, {}), Mapping):
+            raise PolicyInvalid(f"{heading}: a table")
     if base is None:
         return
     for clause in document.get("clauses", {}).keys() - _clauses_of(base).keys():
@@ -75,18 +81,28 @@ def _resolve(document: Mapping[str, Any], base: Policy | None) -> tuple[dict[str
     clauses: dict[str, Any] = {} if base is None else dict(_clauses_of(base))
     sources: dict[str, str] = {} if base is None else dict(base.sources)
     for name, clause in document.get("clauses", {}).items():
-        if set(clause) != {"value", "source"}:
+        if not isinstance(clause, Mapping) or set(clause) != {"value", "source"}:
             raise PolicyInvalid(f"{name}: a clause has a value and a source")
+        _require_source(name, clause["source"])
         clauses[name] = clause["value"]
         sources[name] = clause["source"]
     if "evidence_required" in document:
+        _require_source("evidence_required", document["evidence_required"].get("source"))
         sources["evidence_required"] = document["evidence_required"]["source"]
     return clauses, sources
+
+
+def _require_source(clause: str, source: object) -> None:
+    if not isinstance(source, str) or not source.strip():
+        raise PolicyInvalid(f"{clause}: names no source")
 
 
 def _required_lists(document: Mapping[str, Any], base: Policy | None) -> dict[str, list[str]]:
     lists: Any = {} if base is None else base.document["evidence_required"]
     changed = {reason: kinds for reason, kinds in document.get("evidence_required", {}).items() if reason != "source"}
+    for reason, kinds in changed.items():
+        if not isinstance(kinds, list):
+            raise PolicyInvalid(f"evidence_required.{reason}: a list")
     return {**lists, **changed}
 
 
@@ -211,7 +227,10 @@ class _Clauses:
         return _member(self._take(clause), kind, clause)
 
     def each(self, clause: str, kind: type[Member]) -> tuple[Member, ...]:
-        return tuple(_member(value, kind, clause) for value in self._take(clause))
+        values = self._take(clause)
+        if not isinstance(values, list):
+            raise PolicyInvalid(f"{clause}: a list")
+        return tuple(_member(value, kind, clause) for value in values)
 
     def count(self, clause: str) -> int:
         value = self._take(clause)

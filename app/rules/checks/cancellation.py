@@ -10,8 +10,8 @@ CANCELLED_BY_SELLER = Rule(
     Stage.CANCELLATION,
     Effect.SUPPORTS,
     "seed 004 §一.4",
-    en="The {cancelled_by} cancelled order {order_no}, so all of the balance, {balance}, goes back; no claim needed.",
-    zh="订单 {order_no} 由{cancelled_by}取消，余额 {balance} 全部退回，无需买家申请。",
+    en="The {cancelled_by} cancelled order {order_no}: what was paid ({balance}) is owed back, and no claim is needed.",
+    zh="订单 {order_no} 由{cancelled_by}取消，已付款项（{balance}）应予退回，无需买家申请。",
     when_en="the merchant or the platform cancelled the order",
     when_zh="商家或平台取消了订单",
     looks_at=("order_status", "cancelled_by"),
@@ -32,4 +32,6 @@ def seller_cancellation(standing: Standing) -> tuple[Finding, ...]:
         "cancelled_by": order.cancelled_by,
         "balance": Fen(standing.balance),
     }
-    return (Finding(CANCELLED_BY_SELLER, Outcome.APPROVE, facts),)
+    # Money that is still on its way in cannot be sent back, and nothing else about the claim matters any more.
+    outcome = Outcome.APPROVE if standing.refundable > 0 else Outcome.MANUAL_REVIEW
+    return (Finding(CANCELLED_BY_SELLER, outcome, facts),)

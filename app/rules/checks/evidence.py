@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from app.rules.calendar import Moment, in_shanghai
 from app.rules.facts import EvidenceKind
 from app.rules.findings import Effect, Finding, Outcome, Rule, Stage, Value
+from app.rules.lengths import Exact
 from app.rules.policy import When
 from app.rules.reasons import MERCHANT_FAULT, PLATFORM_FAULT
 from app.rules.standing import Standing
@@ -48,6 +49,6 @@ def evidence(standing: Standing, *, conclusive: bool) -> Iterator[Finding]:
             "reason": standing.reason,
             "missing": missing,
             "until": until,
-            "supplement": terms.supplement,
+            "supplement": Exact(terms.supplement),
         }
         yield Finding(EVIDENCE_INCOMPLETE, Outcome.REQUEST_EVIDENCE, facts, until=Moment(until, provisional=False))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from app.rules.facts import CancelledBy, OrderStatus, Reason, Trait
-from app.rules.findings import Effect, Finding, Outcome, Rule, Stage
+from app.rules.findings import Circumstance, Effect, Finding, Outcome, Rule, Stage
 from app.rules.policy import Coverage, Strictness
 from app.rules.reasons import MISDIRECTED, NO_FAULT_RETURNS
 from app.rules.standing import Standing
@@ -83,14 +83,19 @@ def _not_covered(standing: Standing) -> Iterator[Finding]:
 
 
 def _buyer_error(standing: Standing) -> Iterator[Finding]:
-    policy, order = standing.policy, standing.order
+    policy = standing.policy
     if standing.reason in MISDIRECTED and policy.buyer_mistake is Coverage.NOT_COVERED:
         yield Finding(BUYER_ERROR, Outcome.REJECT, {"cause": standing.reason, "policy": policy.name})
         return
-    cancelled = order is not None and order.status is OrderStatus.CANCELLED and order.cancelled_by is CancelledBy.BUYER
     matters = standing.reason in CANCELLATION_MATTERS and policy.cancelled_by_buyer is Strictness.REJECT
-    if cancelled and matters:
-        yield Finding(BUYER_ERROR, Outcome.REJECT, {"cause": "cancelled_by_buyer", "policy": policy.name})
+    if matters and cancelled_by_buyer(standing):
+        yield Finding(BUYER_ERROR, Outcome.REJECT, {"cause": Circumstance.CANCELLED_BY_BUYER, "policy": policy.name})
+
+
+def cancelled_by_buyer(standing: Standing) -> bool:
+    """Whether the order says that the buyer cancelled it."""
+    order = standing.order
+    return order is not None and order.status is OrderStatus.CANCELLED and order.cancelled_by is CancelledBy.BUYER
 
 
 def _special_goods(standing: Standing) -> Iterator[Finding]:
@@ -100,6 +105,6 @@ def _special_goods(standing: Standing) -> Iterator[Finding]:
     traits: frozenset[Trait] = frozenset()
     if standing.reason in NO_FAULT_RETURNS:
         traits = goods.traits & standing.policy.excluded_traits
-    why = tuple(sorted(traits)) + (("not_refundable",) if goods.terms.refundable is False else ())
+    why = tuple(sorted(traits)) + ((Circumstance.NOT_REFUNDABLE,) if goods.terms.refundable is False else ())
     if why:
         yield Finding(SPECIAL_GOODS, Outcome.REJECT, {"why": why})

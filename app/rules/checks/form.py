@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from app.rules.checks.balance import NOTHING_TO_REFUND
+from app.rules.checks.records import kept_charge
 from app.rules.facts import EvidenceKind, Party, Reason, Remedy, Via
 from app.rules.findings import Effect, Fen, Finding, Outcome, Rule, Stage, Value
 from app.rules.policy import Strictness
@@ -30,6 +31,18 @@ OUTSIDE_THE_PLATFORM = Rule(
     when_en="the claim was made outside the platform",
     when_zh="申请未通过平台渠道提交",
     looks_at=("via",),
+)
+DUPLICATES_WENT_BACK = Rule(
+    "duplicates-went-back",
+    Stage.FORM,
+    Effect.BLOCKS,
+    "seed 000 §二 第三步",
+    en="Every charge of this order but {kept} went back already; what is left ({balance}) pays for the order.",
+    zh="该订单除 {kept} 外的扣款均已退回；余下的 {balance} 是订单本身的货款。",
+    when_en="of several charges, all but one went back already",
+    when_zh="多笔扣款中除一笔外均已退回",
+    reasons=frozenset({Reason.DUPLICATE_CHARGE}),
+    looks_at=("succeeded_payments", "balance"),
 )
 AMOUNT_EXCEEDS_PAID = Rule(
     "amount-exceeds-paid",
@@ -71,6 +84,7 @@ RULES = (
     REMEDY_MUST_BE_REFUND,
     OUTSIDE_THE_PLATFORM,
     NOTHING_TO_REFUND,
+    DUPLICATES_WENT_BACK,
     AMOUNT_EXCEEDS_PAID,
     AMOUNT_DIFFERS,
     REASON_EVIDENCE_MISMATCH,
@@ -94,8 +108,11 @@ def form(standing: Standing) -> Iterator[Finding]:
 
 def _amount(standing: Standing) -> Iterator[Finding]:
     claimed, balance = standing.claim.amount, standing.balance
-    if balance <= 0 or _duplicates_went_back(standing):
+    if balance == 0:
         yield Finding(NOTHING_TO_REFUND, Outcome.REJECT, {"balance": Fen(0)})
+    elif _duplicates_went_back(standing):
+        facts: dict[str, Value] = {"balance": Fen(balance), "kept": kept_charge(standing)}
+        yield Finding(DUPLICATES_WENT_BACK, Outcome.REJECT, facts)
     elif claimed is not None and claimed != balance:
         yield from _other_amount(standing, claimed, balance)
 

@@ -66,8 +66,9 @@ SELLER_UNVERIFIED = Rule(
     Stage.NOTE,
     Effect.NOTES,
     "seed 001 §三.2（《电子商务法》第二十七条）",
-    en="The merchant cannot be reached and the site never verified its identity, so the platform answers in its place.",
-    zh="商家失联且平台从未核验其身份，由平台承担责任。",
+    en="The merchant cannot be reached and the site never verified its identity: what it is liable for, the platform "
+    "answers for.",
+    zh="商家失联且平台从未核验其身份：应由商家承担的责任由平台承担。",
     when_en="an unreachable merchant whose identity the site never verified",
     when_zh="商家失联且身份未经平台核验",
 )
@@ -101,6 +102,16 @@ CHANNEL_DISPUTE_DEPENDS = Rule(
     when_en="the payment channel's own dispute may still be open, depending on the channel",
     when_zh="部分支付渠道的争议期限未过",
 )
+FIRST_ANSWER_PROMISED = Rule(
+    "first-answer-promised",
+    Stage.NOTE,
+    Effect.NOTES,
+    "seed 003 §五",
+    en="A first answer is promised within {within} of the review's beginning.",
+    zh="承诺在开始审核后 {within} 内作出首次答复。",
+    when_en="a person decides, and the policy promises a first answer",
+    when_zh="由人工裁定，且规则承诺首次答复时限",
+)
 # Said only where the site itself gives nothing back.
 BEYOND_THE_SITE = frozenset({CHANNEL_DISPUTE_OPEN, CHANNEL_DISPUTE_DEPENDS})
 RULES = (
@@ -113,6 +124,7 @@ RULES = (
     NOTARISED_EVIDENCE_SUGGESTED,
     CHANNEL_DISPUTE_OPEN,
     CHANNEL_DISPUTE_DEPENDS,
+    FIRST_ANSWER_PROMISED,
 )
 
 
@@ -138,6 +150,9 @@ def notes(standing: Standing) -> Iterator[Finding]:
     if standing.balance >= threshold:
         facts: dict[str, Value] = {"balance": Fen(standing.balance), "threshold": Fen(threshold)}
         yield Finding(NOTARISED_EVIDENCE_SUGGESTED, None, facts)
+    first_answer = standing.policy.review.first_answer
+    if first_answer is not None:
+        yield Finding(FIRST_ANSWER_PROMISED, None, {"within": first_answer})
     yield from _channel_dispute(standing)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from app.rules.checks.used_goods import unless_spoiled
 from app.rules.facts import CardStatus, CardUse, Delivery, EvidenceKind, OrderStatus, Reason, Side, Usage
-from app.rules.findings import Effect, Fen, Finding, Outcome, Rule, Stage, Value
+from app.rules.findings import Circumstance, Effect, Fen, Finding, Outcome, Rule, Stage, Value
+from app.rules.lengths import Exact
 from app.rules.policy import Coverage
 from app.rules.reasons import MISDIRECTED, NO_FAULT_RETURNS
 from app.rules.standing import USED, Standing
@@ -266,7 +267,7 @@ def _without_order(standing: Standing) -> Iterator[Finding]:
         facts: dict[str, Value] = {
             "paid": Fen(sum(payment.amount for payment in standing.succeeded)),
             "paid_at": standing.last_paid_at,
-            "order_status": status or "missing",
+            "order_status": status or Circumstance.MISSING,
         }
         yield _found(CHARGE_WITHOUT_ORDER, facts)
 
@@ -274,7 +275,7 @@ def _without_order(standing: Standing) -> Iterator[Finding]:
 def _change_of_mind(standing: Standing) -> Iterator[Finding]:
     cooling_off = standing.policy.windows.cooling_off
     if cooling_off is not None and standing.usage is Usage.UNUSED:
-        facts: dict[str, Value] = {"filed_at": standing.claim.filed_at, "cooling_off": cooling_off}
+        facts: dict[str, Value] = {"filed_at": standing.claim.filed_at, "cooling_off": Exact(cooling_off)}
         yield _found(UNUSED_WITHIN_COOLING_OFF, facts)
 
 

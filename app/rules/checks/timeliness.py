@@ -1,13 +1,14 @@
 """Stages 3 and 4: too early, or too late."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.rules.calendar import Moment, in_shanghai
 from app.rules.facts import Reason
 from app.rules.findings import Effect, Finding, Outcome, Rule, Stage, Value
-from app.rules.policy import Strictness
+from app.rules.lengths import Exact
+from app.rules.policy import Policy, Strictness
 from app.rules.reasons import NO_FAULT_RETURNS, PAYMENT_REASONS
 from app.rules.standing import Standing
 
@@ -99,7 +100,7 @@ def _settlement_lag(standing: Standing) -> Iterator[Finding]:
     lag = standing.policy.settlement_lag
     until = paid_at + lag
     if standing.as_of < until:
-        facts: dict[str, Value] = {"paid_at": paid_at, "lag": lag, "until": until}
+        facts: dict[str, Value] = {"paid_at": paid_at, "lag": Exact(lag), "until": until}
         yield Finding(SETTLEMENT_LAG, Outcome.WAIT, facts, until=Moment(in_shanghai(until), provisional=False))
 
 
@@ -120,7 +121,7 @@ def too_late(standing: Standing) -> Iterator[Finding]:
         return
     facts: dict[str, Value] = {
         "filed_at": filed_at,
-        "window": window.length,
+        "window": Exact(window.length),
         "started_at": window.started_at,
         "ended_at": window.ended_at,
         "late_by": filed_at - window.ended_at,
@@ -133,27 +134,48 @@ def _late_outcome(standing: Standing) -> Outcome:
     return Outcome.MANUAL_REVIEW if reviewed else Outcome.REJECT
 
 
-def report_window(standing: Standing) -> ReportWindow | None:
-    """The window of this claim, or None where none runs."""
-    reason, windows = standing.reason, standing.policy.windows
+@dataclass(frozen=True, slots=True)
+class WindowTerms:
+    """How long the window of a reason is under a policy, and what it counts from."""
+
+    length: timedelta
+    counted_from: str
+
+
+def window_terms(reason: Reason, policy: Policy) -> WindowTerms | None:
+    """The window that a policy gives a reason; a product's own terms may replace one that counts from delivery."""
+    windows = policy.windows
     if reason is Reason.NOT_DELIVERED:
-        return _window(standing.paid_at, windows.undelivered)
+        return WindowTerms(windows.undelivered, "paid_at")
     if reason in PAYMENT_REASONS:
-        return _window(standing.last_paid_at, windows.payment)
+        return WindowTerms(windows.payment, "last_paid_at")
     if reason in AFTER_DELIVERY:
-        return _window(standing.delivered_at, _after_delivery(standing))
-    if reason in NO_FAULT_RETURNS:
-        return _window(standing.delivered_at or standing.paid_at, windows.cooling_off)
+        return WindowTerms(windows.card if reason is Reason.INVALID_GOODS else windows.general, "delivered_at")
+    if reason in NO_FAULT_RETURNS and windows.cooling_off is not None:
+        return WindowTerms(windows.cooling_off, "delivered_at_or_paid_at")
     return None
 
 
-def _after_delivery(standing: Standing) -> timedelta:
+def report_window(standing: Standing) -> ReportWindow | None:
+    """The window of this claim, or None where none runs."""
+    terms = window_terms(standing.reason, standing.policy)
+    if terms is None:
+        return None
+    started_at = _STARTS[terms.counted_from](standing)
+    if started_at is None:
+        return None
+    own = _own_window(standing) if standing.reason in AFTER_DELIVERY else None
+    return ReportWindow(started_at, own or terms.length)
+
+
+def _own_window(standing: Standing) -> timedelta | None:
     """The product's own terms replace the policy's window."""
-    if standing.goods is not None and standing.goods.terms.report_window is not None:
-        return standing.goods.terms.report_window
-    windows = standing.policy.windows
-    return windows.card if standing.reason is Reason.INVALID_GOODS else windows.general
+    return None if standing.goods is None else standing.goods.terms.report_window
 
 
-def _window(started_at: datetime | None, length: timedelta | None) -> ReportWindow | None:
-    return None if started_at is None or length is None else ReportWindow(started_at, length)
+_STARTS: Mapping[str, Callable[[Standing], datetime | None]] = {
+    "paid_at": lambda standing: standing.paid_at,
+    "last_paid_at": lambda standing: standing.last_paid_at,
+    "delivered_at": lambda standing: standing.delivered_at,
+    "delivered_at_or_paid_at": lambda standing: standing.delivered_at or standing.paid_at,
+}
