@@ -6,10 +6,11 @@ UTC with a `Z`, lengths in whole seconds.
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -28,25 +29,26 @@ def sha256_of(text: str) -> str:
 
 def instant_text(at: datetime) -> str:
     """An instant in UTC, fractions only where there are any."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return at.astimezone(UTC).isoformat()[: -len("+00:00")] + "Z"
 
 
 def _plain(value: Any) -> Any:
-    form = _FORMS.get(type(value))
-    return form(value) if form is not None else _plain_other(value)
-
-
-def _plain_other(value: Any) -> Any:
-    if isinstance(value, str):  # a StrEnum
-        return value.value if hasattr(value, "value") else str(value)
-    if isinstance(value, int):
-        return int(value)
-    return {name: _plain(getattr(value, name)) for name in _field_names(value.__class__)}
+    return _form_of(value.__class__)(value)
 
 
 @cache
-def _field_names(kind: Hashable) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+def _form_of(kind: Any) -> Callable[[Any], Any]:
+    """How values of one class are written; worked out once a class."""
+    form = _FORMS.get(kind)
+    if form is not None:
+        return form
+    if issubclass(kind, str | int):  # a member of a closed set, or an amount
+        return _same
+    names = tuple(field.name for field in fields(kind))
+    values_of = attrgetter(*names)
+    if len(names) == 1:
+        return lambda value: {names[0]: _plain(values_of(value))}
+    return lambda value: dict(zip(names, map(_plain, values_of(value)), strict=True))
 
 
 def _same(value: object) -> object:
@@ -69,7 +71,7 @@ def _seconds(value: timedelta) -> int:
     return round(value.total_seconds())
 
 
-_FORMS: dict[type, Any] = {
+_FORMS: dict[type, Callable[[Any], Any]] = {
     type(None): _same,
     bool: _same,
     int: _same,

@@ -12,16 +12,36 @@ from app.rules.findings import Fen, Finding, Value
 from app.rules.labels import Words, words_of
 from app.rules.lengths import Exact, WorkingDays, describe, describe_span
 
+A_SECOND = timedelta(seconds=1)
+
 
 def message(finding: Finding) -> Words:
-    """What a finding says, in Chinese and English."""
+    """What a finding says, in Chinese and English.
+
+    Fractions of a second are left to the facts, unless the matter turns on one.
+    """
     if not finding.facts:
         return finding.rule.zh, finding.rule.en
+    facts = finding.facts if _turns_on_a_fraction(finding) else _in_whole_seconds(finding.facts)
     zh: dict[str, str] = {}
     en: dict[str, str] = {}
-    for name, value in finding.facts.items():
+    for name, value in facts.items():
         zh[name], en[name] = in_words(value)
     return finding.rule.zh.format_map(zh), finding.rule.en.format_map(en)
+
+
+def _turns_on_a_fraction(finding: Finding) -> bool:
+    return any(type(value) is timedelta and value < A_SECOND for value in finding.facts.values())
+
+
+def _in_whole_seconds(facts: Mapping[str, Value]) -> Mapping[str, Value]:
+    return {name: _whole_seconds(value) for name, value in facts.items()}
+
+
+def _whole_seconds(value: Value) -> Value:
+    if isinstance(value, datetime):
+        return value.replace(microsecond=0)
+    return value - value % A_SECOND if isinstance(value, timedelta) else value
 
 
 def in_words(value: Value) -> Words:
