@@ -1,0 +1,71 @@
+"""Signatures on webhooks: Standard Webhooks 1.0, symmetric `v1` (HMAC-SHA256 over `id.timestamp.body`).
+
+Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md, "Signature scheme".
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the public prefix of every secret, not one of them
+SECRET_BYTES: Final = 32
+SHORTEST_SECRET, LONGEST_SECRET = 24, 64
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# A dot in the id would let `id.timestamp.body` be cut in two places.
+MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def mint_secret(random_bytes: bytes) -> str:
+    """`whsec_<base64>` of 24 to 64 bytes; they come from the one place that mints, `SECRET_BYTES` of them."""
+    _require_length(random_bytes)
+    return SECRET_PREFIX + base64.b64encode(random_bytes).decode("ascii")
+
+
+def sign(secrets: Sequence[str], *, message_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
+    """The three headers of one attempt, one signature a secret, newest first as given.
+
+    Raises ValueError for no secret, a malformed one, an id that is not `[A-Za-z0-9_-]{1,128}`, or `at` without offset.
+    """
+    if not secrets:
+        raise ValueError("a webhook needs at least one secret")
+    if not MESSAGE_ID.fullmatch(message_id):
+        raise ValueError("a message id is 1 to 128 letters, digits, '_' or '-'")
+    seconds = _unix_seconds(at)
+    signed = f"{message_id}.{seconds}.".encode("ascii") + body
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(seconds),
+        "webhook-signature": " ".join(_signature(_key(secret), signed) for secret in secrets),
+    }
+
+
+def _signature(key: bytes, signed: bytes) -> str:
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")
+
+
+def _key(secret: str) -> bytes:
+    """The key inside a secret; the errors never repeat it."""
+    if not secret.startswith(SECRET_PREFIX):
+        raise ValueError("a webhook secret begins with whsec_")
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("a webhook secret is base64 after whsec_") from None
+    _require_length(key)
+    return key
+
+
+def _require_length(key: bytes) -> None:
+    if not SHORTEST_SECRET <= len(key) <= LONGEST_SECRET:
+        raise ValueError(f"a webhook secret holds {SHORTEST_SECRET} to {LONGEST_SECRET} bytes")
+
+
+def _unix_seconds(at: datetime) -> int:
+    if at.tzinfo is None:
+        raise ValueError("a time of signing needs an offset")
+    return (at - EPOCH) // timedelta(seconds=1)
