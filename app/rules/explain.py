@@ -64,12 +64,19 @@ def _money(amount: int) -> Words:
 
 
 def _several(values: tuple[str, ...]) -> Words:
+    if not values:
+        return "无", "none"
     pairs = [in_words(value) for value in values]
-    return "、".join(zh for zh, _ in pairs), ", ".join(en for _, en in pairs)
+    *others, last = [en for _, en in pairs]
+    return "、".join(zh for zh, _ in pairs), f"{', '.join(others)} and {last}" if others else last
 
 
 def _plain(value: Any) -> Words:
     return str(value), str(value)
+
+
+def _yes_or_no(value: bool) -> Words:
+    return ("是", "yes") if value else ("否", "no")
 
 
 def _nothing(_: None) -> Words:
@@ -85,7 +92,7 @@ _IN_WORDS: Mapping[type, Callable[[Any], Words]] = {
     Fen: _money,
     tuple: _several,
     int: _plain,
-    bool: _plain,
+    bool: _yes_or_no,
     type(None): _nothing,
 }
 
@@ -114,7 +121,7 @@ def _changed_value(path: str, value: str) -> Words:
 
 _CHANGES: Mapping[str, Words] = {
     "as_of": ("到 {} 仍无新的事实", "At {}, with no new fact"),
-    "claim.filed_at": ("在 {} 前提交申请", "Filed by {}"),
+    "claim.filed_at": ("不晚于 {} 提交申请", "Filed by {}"),
     "claim.amount": ("申请金额为 {}", "With a claim for {}"),
     "claim.remedy": ("申请的是「{}」", "With a claim for {}"),
     "claim.via": ("通过{}申请", "With a claim made {}"),
@@ -122,7 +129,7 @@ _CHANGES: Mapping[str, Words] = {
     "deliveries.usage": ("商品{}", "With goods that are {}"),
     "deliveries.card_status": ("卡密校验为{}", "With a card check that says {}"),
     "order.goods.card_use": ("卡密确认为{}", "With a card that is known to be {}"),
-    "merchant.response": ("商家答复「{}」", "With the merchant's answer “{}”"),
+    "merchant.response": ("商家答复「{}」", "If the merchant answers “{}”"),
 }
 _SETS: Mapping[str, type[StrEnum]] = {
     "claim.remedy": Remedy,

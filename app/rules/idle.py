@@ -39,8 +39,8 @@ def _idle(rule: Rule, standing: Standing, seen: Mapping[str, Value]) -> Idle:
         return Idle(rule, (f"不适用于事由「{zh}」。", f"It does not concern the reason “{en}”."), {})
     facts = {name: seen[name] for name in rule.looks_at}
     state_zh, state_en = _state(facts)
-    zh = f"条件不成立：{rule.when_zh}。{state_zh}"
-    en = f"Its condition did not hold: {rule.when_en}. {state_en}"
+    zh = f"未据此认定：{rule.when_zh}。{state_zh}"
+    en = f"Nothing found under: {rule.when_en}. {state_en}"
     return Idle(rule, (zh.strip(), en.strip()), facts)
 
 
@@ -104,13 +104,9 @@ def _of_the_evidence(standing: Standing) -> Iterator[tuple[str, Value]]:
     yield "evidence_put_forward", tuple(piece.kind for piece in pieces)
     yield "evidence_missing", missing_evidence(standing)
     yield "reused_files", sum(piece.reused and piece.party is Party.BUYER for piece in pieces)
-    yield (
-        "third_party_statement",
-        any(
-            piece.kind is EvidenceKind.THIRD_PARTY_STATEMENT and piece.supports is Side.BUYER
-            for piece in standing.counting
-        ),
-    )
+    for_the_buyer = {piece.kind for piece in standing.counting if piece.supports is Side.BUYER}
+    yield "third_party_statement", EvidenceKind.THIRD_PARTY_STATEMENT in for_the_buyer
+    yield "bank_statement", EvidenceKind.BANK_STATEMENT in for_the_buyer
 
 
 def _of_the_merchant(standing: Standing, calendar: Calendar) -> Iterator[tuple[str, Value]]:

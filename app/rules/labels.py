@@ -33,7 +33,7 @@ LABELS: Mapping[type[StrEnum], Mapping[str, Words]] = MappingProxyType(
         OrderStatus: {
             "pending_payment": ("待支付", "unpaid"),
             "paying": ("支付中", "being paid"),
-            "payment_failed": ("支付失败", "failed in payment"),
+            "payment_failed": ("支付失败", "payment failed"),
             "paid": ("已支付", "paid"),
             "delivered": ("已发货", "delivered"),
             "completed": ("已完成", "completed"),
@@ -64,9 +64,9 @@ LABELS: Mapping[type[StrEnum], Mapping[str, Words]] = MappingProxyType(
             "unreachable": ("失联", "unreachable"),
         },
         Position: {
-            "accept": ("同意退款", "accept"),
-            "contest": ("有异议", "contest"),
-            "offer_reissue": ("提出补发", "offer a re-issue"),
+            "accept": ("同意退款", "agrees"),
+            "contest": ("有异议", "objects"),
+            "offer_reissue": ("提出补发", "offers a re-issue"),
         },
         Trait: {
             "trial": ("体验商品", "trial goods"),

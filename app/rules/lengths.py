@@ -127,6 +127,7 @@ def _in_words(span: timedelta, words: Words, *, name_days: bool) -> tuple[str, s
     parts = [(number, *word) for number, word in zip(numbers, words, strict=True) if number != "0"]
     parts = parts or [("0", *words[-1])]
     zh = " ".join(f"{number} {name}" for number, name, _, _ in parts)
+    zh = f"{zh}钟" if zh.endswith(" 分") else zh
     en = " ".join(f"{number} {one if number == '1' else many}" for number, _, one, many in parts)
     return zh, en
 

@@ -62,6 +62,8 @@ def _refuse_unknown(document: Mapping[str, Any], base: Policy | None) -> None:
     for heading, kind in REQUIRED_HEADINGS.items():
         if type(document.get(heading)) is not kind:
             raise PolicyInvalid(f"{heading}: missing, or not of its kind")
+    if document["effective_from"].tzinfo is None:
+        raise PolicyInvalid("effective_from: an instant with its offset")
     for heading in ("clauses", "evidence_required"):
         if not isinstance(document.get(heading, {}), Mapping):
             raise PolicyInvalid(f"{heading}: a table")

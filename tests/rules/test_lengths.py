@@ -236,7 +236,7 @@ def test_a_length_reads_in_both_languages(text: str, zh: str, en: str) -> None:
     [
         (timedelta(minutes=24, seconds=30), "24 分 30 秒", "24 min 30 s"),
         (timedelta(hours=26), "1 天 2 小时", "1 day 2 h"),
-        (timedelta(days=2, minutes=5), "2 天 5 分", "2 days 5 min"),
+        (timedelta(days=2, minutes=5), "2 天 5 分钟", "2 days 5 min"),
         (timedelta(seconds=1), "1 秒", "1 s"),
         (timedelta(0), "0 秒", "0 s"),
         (timedelta(microseconds=1), "0.000001 秒", "0.000001 s"),

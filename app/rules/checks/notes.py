@@ -34,7 +34,7 @@ PAYMENT_STILL_PENDING = Rule(
     Effect.NOTES,
     "seed 003 §四 误区一",
     en="{amount} of the balance has not settled yet; only settled money can go back.",
-    zh="余额中有 {amount} 尚未入账；只有已入账的款项可以退回。",
+    zh="余额中有 {amount}尚未入账；只有已入账的款项可以退回。",
     when_en="a payment that counts is still pending",
     when_zh="有支付仍在处理中",
 )
@@ -43,9 +43,9 @@ CARD_NOT_SINGLE_USE = Rule(
     Stage.NOTE,
     Effect.NOTES,
     "seed 002 §一",
-    en="The card of delivery {delivery_no} was sold {times_sold} time(s) or used earlier, but it is not known to be "
-    "for one buyer only, so this convicts nobody.",
-    zh="发货 {delivery_no} 的卡密曾售出 {times_sold} 次或更早被使用，但无法确认其仅限一人使用，故不作为定责依据。",
+    en="The card of delivery {delivery_no} was given out {times_sold} time(s), or used before its delivery; but it is "
+    "not known to be for one buyer only, so this convicts nobody.",
+    zh="发货 {delivery_no} 的卡密已售 {times_sold} 次，或在发货前已被使用；但无法确认其为一次性卡密，故不据此定责。",
     when_en="a second sale or an earlier use of a card that is not known to be single-use",
     when_zh="并非确认一次性的卡密被多次销售或更早使用",
     reasons=frozenset({Reason.INVALID_GOODS}),
@@ -108,7 +108,7 @@ FIRST_ANSWER_PROMISED = Rule(
     Effect.NOTES,
     "seed 003 §五",
     en="A first answer is promised within {within} of the review's beginning.",
-    zh="承诺在开始审核后 {within} 内作出首次答复。",
+    zh="承诺在开始审核后 {within}内作出首次答复。",
     when_en="a person decides, and the policy promises a first answer",
     when_zh="由人工裁定，且规则承诺首次答复时限",
 )

@@ -11,8 +11,9 @@ USED_GOODS = Rule(
     Stage.MERCHANT_TURN,
     Effect.BLOCKS,
     "seed 004 §一 不可退款; seed 001 §二.3",
-    en="The goods have been {usage}; whether they failed first cannot be told from the records, so a person decides.",
-    zh="商品{usage}；是否先出现问题无法从记录判断，由人工裁定。",
+    en="The goods have been {usage}; whether they failed before or after cannot be told from the records, so a person "
+    "decides.",
+    zh="商品{usage}；问题出现在使用之前还是之后，无法从记录判断，由人工裁定。",
     when_en="used goods, not working or not as described, that silence, absence or a third party would approve",
     when_zh="已使用的商品主张无法使用或与描述不符，而商家沉默、失联或第三方佐证本会使其通过",
     reasons=SPOILED_BY_USE,
