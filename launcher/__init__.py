@@ -1,0 +1,1 @@
+"""Everything on one machine: environment, embedded Postgres, migrations, API, worker. Standard library only."""
