@@ -1,0 +1,130 @@
+"""Cases, what was put forward in them, how they were decided, and the refunds that follow."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, OfSite, amount_in_range, belongs_to, one_of, table_args
+from app.models.closed_sets import FILED_AGAIN_AFTER, CaseStatus, RefundState
+from app.rules.facts import Channel, ChatChannel, EvidenceKind, Party, Reason, Side
+
+_ENDED = ", ".join(f"'{status}'" for status in FILED_AGAIN_AFTER)
+
+
+class OfCase(OfSite):
+    """A child: keyed by its case, so that one index serves it."""
+
+    case_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-9)
+
+
+class Case(OfSite, Base):
+    """案件. `claim` as it was filed; `next_sequence` is the number of its next event."""
+
+    __tablename__ = "cases"
+    __table_args__ = table_args(
+        one_of("reason", Reason),
+        one_of("status", CaseStatus),
+        Index(
+            "uq_cases_open",
+            "site_id",
+            "order_no",
+            "reason",
+            unique=True,
+            postgresql_where=text(f"status NOT IN ({_ENDED})"),
+        ),
+        Index(None, "site_id", "order_no"),
+        Index(None, "site_id", "created_at", "case_id"),
+        Index(None, "site_id", "status", "created_at", "case_id"),
+        Index(None, "site_id", "merchant_id", "created_at", "case_id"),
+    )
+
+    case_id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_no: Mapped[str | None]
+    merchant_id: Mapped[str | None]
+    buyer_id: Mapped[str | None]
+    reason: Mapped[str]
+    status: Mapped[str]
+    claim: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    policy_name: Mapped[str]
+    policy_version: Mapped[int]
+    filed_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    version: Mapped[int]
+    next_sequence: Mapped[int]
+
+
+class CaseEvidence(OfCase, Base):
+    """证据, as it was put forward. `reused`: the service's own finding at that time."""
+
+    __tablename__ = "case_evidence"
+    __table_args__ = table_args(
+        belongs_to("cases", "case_id"),
+        one_of("kind", EvidenceKind),
+        one_of("party", Party),
+        one_of("channel", ChatChannel),
+        one_of("supports", Side),
+        CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256"),
+        Index(None, "site_id", "sha256", postgresql_where=text("sha256 IS NOT NULL")),
+    )
+
+    n: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    party: Mapped[str]
+    captured_at: Mapped[datetime]
+    order_no: Mapped[str | None]
+    channel: Mapped[str | None]
+    composite: Mapped[bool]
+    stamped: Mapped[bool]
+    reused: Mapped[bool]
+    sha256: Mapped[str | None]
+    supports: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class Decision(OfCase, Base):
+    """裁定, never updated. `facts` and `body` are kept as text: jsonb would reorder the bytes that were hashed."""
+
+    __tablename__ = "decisions"
+    __table_args__ = table_args(belongs_to("cases", "case_id"))
+
+    n: Mapped[int] = mapped_column(primary_key=True)
+    outcome: Mapped[str]
+    decisive_rule: Mapped[str | None]
+    policy_name: Mapped[str]
+    policy_version: Mapped[int]
+    engine: Mapped[str]
+    facts: Mapped[str]
+    body: Mapped[str]
+    judged_at: Mapped[datetime]
+
+
+class Refund(OfSite, Base):
+    """退款: one instruction to move money back over one payment of a case. `refund_no` never changes."""
+
+    __tablename__ = "refunds"
+    __table_args__ = table_args(
+        belongs_to("cases", "case_id"),
+        belongs_to("payments", "payment_no"),
+        UniqueConstraint("site_id", "refund_no"),
+        UniqueConstraint("site_id", "case_id", "payment_no"),
+        amount_in_range("amount"),
+        one_of("channel", Channel),
+        one_of("state", RefundState),
+    )
+
+    refund_id: Mapped[UUID] = mapped_column(primary_key=True)
+    refund_no: Mapped[str]
+    case_id: Mapped[UUID]
+    payment_no: Mapped[str]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    channel: Mapped[str]
+    state: Mapped[str]
+    expected_by: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]

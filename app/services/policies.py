@@ -1,0 +1,39 @@
+"""Which policy judges a claim."""
+
+from datetime import datetime
+
+from app.errors import Fault, Invalid
+from app.rules.policy import Policy
+from app.rules.presets import PRESETS, STANDARD
+from app.store.case_rows import PolicyRow
+from app.store.sites import SiteStore
+
+
+def policy_named(reference: str, *, at: datetime) -> Policy:
+    """The policy that `name` or `name@version` means; without a version the one in force `at`.
+
+    Raises Invalid where there is none.
+    """
+    name, _, version = reference.partition("@")
+    policy = PRESETS.get(name)
+    if policy is None or policy.effective_from > at or (version and int(version) != policy.version):
+        raise Invalid(
+            Fault(
+                "/policy",
+                "unknown_policy",
+                en=f"No such policy or version. There are: {', '.join(PRESETS)}.",
+                zh=f"没有这个规则或版本。可用：{'、'.join(PRESETS)}。",
+            )
+        )
+    return policy
+
+
+def policy_in_force(row: PolicyRow | None) -> Policy:
+    """The policy that a site had activated; before its first activation, the standard."""
+    return PRESETS[STANDARD if row is None else row.name]
+
+
+async def active_policy(sites: SiteStore, now: datetime) -> Policy:
+    """The policy that a site has in force now."""
+    found = await sites.policy_at(now)
+    return policy_in_force(None if found is None else PolicyRow(*found))

@@ -1,0 +1,198 @@
+"""The second process: sends webhooks, and forgets what need not be kept. `python -m app.worker`."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import clock, logs
+from app.config import Config, ConfigError, read_config
+from app.errors import Busy, Unavailable
+from app.outbound.resolver import SystemResolver
+from app.outbound.sender import Sender, tls_context
+from app.sealing import Sealer
+from app.services import dispatching
+from app.services.dispatching import Leased, Outlet, Settled
+from app.store.engine import create_engine
+
+PLACES: Final = 32
+PLACES_OF_ONE_ENDPOINT: Final = 8
+POLL: Final = timedelta(milliseconds=200)
+AFTER_TROUBLE: Final = timedelta(seconds=1)
+PURGE_EVERY: Final = timedelta(minutes=10)
+# SIGTERM leaves 10 s: attempts under way may end, and their results are written.
+LAST_ATTEMPTS: Final = timedelta(seconds=6)
+LAST_RESULTS: Final = timedelta(seconds=2)
+
+log = logs.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """One place to send from: a client for the public Internet, and one that test mode may use for this machine."""
+
+    live: Outlet
+    test: Outlet
+
+    def of(self, mode: str) -> Outlet:
+        """The client for a site's mode."""
+        return self.test if mode == "test" else self.live
+
+
+@dataclass(slots=True)
+class Worker:
+    """Keeps `PLACES` attempts going while there is something due, and records them as they end."""
+
+    engine: AsyncEngine
+    sealer: Sealer
+    outlets: list[Outlets]
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+    ended: list[Settled] = field(default_factory=list)
+    at_endpoint: Counter[UUID] = field(default_factory=Counter)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then lets the attempts under way end, for a while."""
+        async with asyncio.TaskGroup() as group:
+            waker = group.create_task(self._wake_at(stop))
+            purger = group.create_task(purge_now_and_then(self.engine, stop))
+            while not stop.is_set():
+                await self._turn()
+            await self._finish()
+            waker.cancel()
+            purger.cancel()
+
+    async def _turn(self) -> None:
+        """Records what has ended, leases what is due, and waits for either."""
+        self.news.clear()
+        started = 0
+        try:
+            await self._record()
+            started = await self._start_what_is_due()
+        except (Busy, Unavailable) as trouble:
+            log.warning("worker_waits_for_database", code=trouble.code)
+            await asyncio.sleep(AFTER_TROUBLE.total_seconds())
+        if not started:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), POLL.total_seconds())
+
+    async def _start_what_is_due(self) -> int:
+        if not self.outlets:
+            return 0
+        busy = [each for each, count in self.at_endpoint.items() if 2 * count >= PLACES_OF_ONE_ENDPOINT]
+        leased = await dispatching.lease_due(
+            self.engine, limit=len(self.outlets), per_endpoint=PLACES_OF_ONE_ENDPOINT, busy=busy
+        )
+        leased_at = clock.monotonic()
+        for each in leased:
+            self.at_endpoint[each.due.endpoint_id] += 1
+            task = asyncio.create_task(self._attempt(each, self.outlets.pop(), leased_at))
+            self.running.add(task)
+            task.add_done_callback(self._ended)
+        return len(leased)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # A fault of ours: the lease runs out, the attempt counts, and the event is tried again.
+            log.error("webhook_attempt_broke", exc_info=task.exception())
+
+    async def _attempt(self, leased: Leased, outlets: Outlets, leased_at: float) -> None:
+        def elapsed() -> timedelta:
+            return timedelta(seconds=clock.monotonic() - leased_at)
+
+        try:
+            settled = await dispatching.attempt(
+                leased, outlets.of(leased.due.mode), self.sealer, elapsed=elapsed,
+                jitter=random.random(),  # noqa: S311 - spreads retries, hides nothing
+            )  # fmt: skip
+            self.ended.append(settled)
+        finally:
+            self.outlets.append(outlets)
+            self.at_endpoint[leased.due.endpoint_id] -= 1
+            self.news.set()
+
+    async def _record(self) -> None:
+        """What ended while the last results were being written is written together."""
+        for site_id in sorted({each.site_id for each in self.ended}):
+            batch = [each for each in self.ended if each.site_id == site_id]
+            await dispatching.record(self.engine, site_id, batch)
+            self.ended = [each for each in self.ended if each not in batch]
+
+    async def _finish(self) -> None:
+        """An attempt cut off here is sent again when its lease has run out."""
+        if self.running:
+            await asyncio.wait(self.running, timeout=LAST_ATTEMPTS.total_seconds())
+        for task in self.running:
+            task.cancel()
+        with contextlib.suppress(Busy, Unavailable, TimeoutError):
+            await asyncio.wait_for(self._record(), LAST_RESULTS.total_seconds())
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.news.set()
+
+
+async def purge_now_and_then(engine: AsyncEngine, stop: asyncio.Event) -> None:
+    """Every ten minutes."""
+    while not stop.is_set():
+        with contextlib.suppress(Busy, Unavailable):
+            purged = await dispatching.purge_idempotency_keys(engine)
+            log.debug("idempotency_keys_purged", count=purged)
+        await asyncio.sleep(PURGE_EVERY.total_seconds())
+
+
+@asynccontextmanager
+async def wired(config: Config) -> AsyncIterator[Worker]:
+    """A worker with all that it needs, closed at the end."""
+    engine = create_engine(config, application_name="kmr-worker")
+    resolver, tls = SystemResolver(), tls_context()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.dispose)
+        stack.callback(resolver.close)
+        outlets = []
+        for _ in range(PLACES):
+            live = await stack.enter_async_context(Sender(resolver, tls=tls))
+            test = live
+            if config.allow_loopback_webhooks:
+                own = {config.port}
+                test = await stack.enter_async_context(Sender(resolver, tls=tls, allow_loopback=True, own_ports=own))
+            outlets.append(Outlets(live, test))
+        yield Worker(engine, Sealer(config.sealing_key), outlets)
+
+
+async def serve(config: Config) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with wired(config) as worker:
+        log.info("worker_started")
+        await worker.run(stop)
+    log.info("worker_stopped")
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        config = read_config(os.environ)
+    except ConfigError as error:
+        sys.exit(f"kmr worker: {error}")
+    logs.configure(config.log_level)
+    uvloop.run(serve(config))
+
+
+if __name__ == "__main__":
+    main()
