@@ -8,7 +8,6 @@ from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import ids
 from app.config import Config, ConfigError, read_config
@@ -16,7 +15,7 @@ from app.errors import Refusal
 from app.models.closed_sets import Scope
 from app.rules.presets import STANDARD
 from app.services import sites
-from app.store.engine import create_engine, in_transaction
+from app.store.engine import Connection, create_engine, in_transaction
 from app.store.sites import database_now
 
 Result = TypeVar("Result")
@@ -29,7 +28,7 @@ def sandbox() -> None:
     """Make the sandbox site, or refresh its example records; print its key. 建立沙箱站点并输出密钥。"""
     config = _config()
 
-    async def work(connection: AsyncConnection) -> tuple[str, str]:
+    async def work(connection: Connection) -> tuple[str, str]:
         site, key = await sites.open_sandbox(connection, config.sandbox_key, now=await database_now(connection))
         return site.name, key
 
@@ -41,7 +40,7 @@ def sandbox() -> None:
 def site_create(name: str, mode: Annotated[Literal["test", "live"], typer.Option()], policy: str = STANDARD) -> None:
     """Make a site with its policy in force from the beginning. 新建站点。"""
 
-    async def work(connection: AsyncConnection) -> UUID:
+    async def work(connection: Connection) -> UUID:
         site = await sites.create_site(connection, name, mode, policy=policy, now=await database_now(connection))
         return site.site_id
 
@@ -57,7 +56,7 @@ def key_create(
     """Make a key and print it, this once. 新建密钥，仅显示一次。"""
     site_id = _read("site", site)
 
-    async def work(connection: AsyncConnection) -> sites.NewKey:
+    async def work(connection: Connection) -> sites.NewKey:
         return await sites.create_key(connection, site_id, scope, label, now=await database_now(connection))
 
     new = _run(_config(), work)
@@ -71,7 +70,7 @@ def key_revoke(
     """Revoke a key at once. 立即吊销密钥。"""
     site_id, key_id = _read("site", site), _read("key", key)
 
-    async def work(connection: AsyncConnection) -> None:
+    async def work(connection: Connection) -> None:
         await sites.revoke_key(connection, site_id, key_id, now=await database_now(connection))
 
     _run(_config(), work)
@@ -85,7 +84,7 @@ def _config() -> Config:
         raise _stop(str(error)) from error
 
 
-def _run(config: Config, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+def _run(config: Config, work: Callable[[Connection], Awaitable[Result]]) -> Result:
     try:
         return asyncio.run(_in_one_transaction(config, work))
     except Refusal as refusal:
@@ -93,7 +92,7 @@ def _run(config: Config, work: Callable[[AsyncConnection], Awaitable[Result]]) -
         raise _stop("\n".join(texts)) from refusal
 
 
-async def _in_one_transaction(config: Config, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+async def _in_one_transaction(config: Config, work: Callable[[Connection], Awaitable[Result]]) -> Result:
     engine = create_engine(config, application_name="kmr-cli")
     try:
         return await in_transaction(engine, work)

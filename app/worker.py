@@ -15,7 +15,6 @@ from typing import Final
 from uuid import UUID
 
 import uvloop
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import clock, logs
 from app.config import Config, ConfigError, read_config
@@ -25,7 +24,7 @@ from app.outbound.sender import Sender, tls_context
 from app.sealing import Sealer
 from app.services import dispatching
 from app.services.dispatching import Leased, Outlet, Settled
-from app.store.engine import create_engine
+from app.store.engine import Engine, create_engine
 
 PLACES: Final = 32
 PLACES_OF_ONE_ENDPOINT: Final = 8
@@ -55,7 +54,7 @@ class Outlets:
 class Worker:
     """Keeps `PLACES` attempts going while there is something due, and records them as they end."""
 
-    engine: AsyncEngine
+    engine: Engine
     sealer: Sealer
     outlets: list[Outlets]
     running: set[asyncio.Task[None]] = field(default_factory=set)
@@ -145,7 +144,7 @@ class Worker:
         self.news.set()
 
 
-async def purge_now_and_then(engine: AsyncEngine, stop: asyncio.Event) -> None:
+async def purge_now_and_then(engine: Engine, stop: asyncio.Event) -> None:
     """Every ten minutes."""
     while not stop.is_set():
         with contextlib.suppress(Busy, Unavailable):

@@ -11,8 +11,6 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from app import ids
 from app.logs import logger
 from app.models.closed_sets import DispatchState
@@ -25,7 +23,7 @@ from app.sealing import Sealer
 from app.services import idempotency, webhook_secrets
 from app.store.dispatches import DispatchStore, Due, Result, sites_due
 from app.store.endpoints import EndpointStore
-from app.store.engine import transaction
+from app.store.engine import Engine, transaction
 from app.store.sites import all_sites, database_now
 
 # Longer than the longest attempt (20 s) and its recording; what a crash leaves behind waits this long.
@@ -63,7 +61,7 @@ class Settled:
     failing_since: datetime | None = None
 
 
-async def lease_due(engine: AsyncEngine, *, limit: int, per_endpoint: int, busy: Collection[UUID] = ()) -> list[Leased]:
+async def lease_due(engine: Engine, *, limit: int, per_endpoint: int, busy: Collection[UUID] = ()) -> list[Leased]:
     """Up to `limit` attempts that are due, site by site, each site in a transaction of its own."""
     async with transaction(engine) as connection:
         sites = await sites_due(connection, busy=busy, limit=SITES_AT_ONCE)
@@ -77,7 +75,7 @@ async def lease_due(engine: AsyncEngine, *, limit: int, per_endpoint: int, busy:
 
 
 async def _lease_of(
-    engine: AsyncEngine, site_id: UUID, *, limit: int, per_endpoint: int, busy: Collection[UUID]
+    engine: Engine, site_id: UUID, *, limit: int, per_endpoint: int, busy: Collection[UUID]
 ) -> list[Leased]:
     async with transaction(engine) as connection:
         now = await database_now(connection)
@@ -110,7 +108,7 @@ async def attempt(
     return settled
 
 
-async def record(engine: AsyncEngine, site_id: UUID, settled: Sequence[Settled]) -> None:
+async def record(engine: Engine, site_id: UUID, settled: Sequence[Settled]) -> None:
     """Records attempts of one site in one transaction, and switches off the endpoints that call for it."""
     off = {each.result.endpoint_id: each for each in settled if each.disable is not None}
     async with transaction(engine) as connection:
@@ -123,7 +121,7 @@ async def record(engine: AsyncEngine, site_id: UUID, settled: Sequence[Settled])
                 log.warning("webhook_endpoint_disabled", endpoint_id=str(endpoint_id), reason=each.disable.value)
 
 
-async def purge_idempotency_keys(engine: AsyncEngine) -> int:
+async def purge_idempotency_keys(engine: Engine) -> int:
     """Forgets keys older than 48 hours, one batch a site; answers with how many."""
     async with transaction(engine) as connection:
         sites = await all_sites(connection)

@@ -8,8 +8,6 @@ from enum import Enum
 from typing import Final, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app import ids
 from app.errors import Conflict, Fault, Invalid
 from app.outbound.catalogue import HEARD_BY, EndpointRole, EventType
@@ -20,6 +18,7 @@ from app.sealing import Sealer
 from app.services import webhook_secrets
 from app.store.case_rows import NewEvent
 from app.store.endpoints import EndpointRow, EndpointStore
+from app.store.engine import Connection
 from app.store.events import EventStore
 from app.store.sites import SiteRow
 
@@ -77,7 +76,7 @@ class WithSecret:
 
 
 async def register(
-    connection: AsyncConnection, sealer: Sealer, site: SiteRow, wish: NewEndpoint, rules: AddressRules, *, now: datetime
+    connection: Connection, sealer: Sealer, site: SiteRow, wish: NewEndpoint, rules: AddressRules, *, now: datetime
 ) -> WithSecret:
     """A new endpoint. Invalid, with the refusal of the address among the faults; Conflict at 1,000 endpoints."""
     endpoints = EndpointStore(connection, site.site_id)
@@ -111,19 +110,19 @@ async def register(
 
 
 async def page(
-    connection: AsyncConnection, site_id: UUID, *, limit: int, after: UUID | None = None
+    connection: Connection, site_id: UUID, *, limit: int, after: UUID | None = None
 ) -> Sequence[EndpointRow]:
     """Endpoints in the order of their registration."""
     return await EndpointStore(connection, site_id).page(limit=limit, after=after)
 
 
-async def get(connection: AsyncConnection, site_id: UUID, endpoint_id: UUID) -> EndpointRow:
+async def get(connection: Connection, site_id: UUID, endpoint_id: UUID) -> EndpointRow:
     """One endpoint; NotFound."""
     return await EndpointStore(connection, site_id).get(endpoint_id)
 
 
 async def change(
-    connection: AsyncConnection,
+    connection: Connection,
     site: SiteRow,
     endpoint_id: UUID,
     changes: Changes,
@@ -148,13 +147,13 @@ async def change(
     return await endpoints.replace(checked, expected=present.version if expected is None else expected)
 
 
-async def remove(connection: AsyncConnection, site_id: UUID, endpoint_id: UUID) -> None:
+async def remove(connection: Connection, site_id: UUID, endpoint_id: UUID) -> None:
     """Deletes an endpoint; what was on its way to it is cancelled. NotFound."""
     await EndpointStore(connection, site_id).delete(endpoint_id)
 
 
 async def rotate_secret(
-    connection: AsyncConnection, sealer: Sealer, site_id: UUID, endpoint_id: UUID, now: datetime
+    connection: Connection, sealer: Sealer, site_id: UUID, endpoint_id: UUID, now: datetime
 ) -> WithSecret:
     """A new secret; those before it sign on for 24 hours beside it. Conflict if five are valid already."""
     endpoints = EndpointStore(connection, site_id)
@@ -166,7 +165,7 @@ async def rotate_secret(
 
 
 async def send_test(
-    connection: AsyncConnection, site_id: UUID, endpoint_id: UUID, event_type: EventType, now: datetime
+    connection: Connection, site_id: UUID, endpoint_id: UUID, event_type: EventType, now: datetime
 ) -> UUID:
     """Sends an event of this type that is marked as a test and says nothing else; answers with its id.
 

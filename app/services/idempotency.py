@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.errors import IdempotencyKeyReused
 from app.sealing import Sealer
+from app.store.engine import Connection
 from app.store.idempotency import IdempotencyStore
 
 KEPT_FOR: Final = timedelta(hours=48)
@@ -38,7 +37,7 @@ def fingerprint(method: str, path: str, body: object) -> bytes:
 
 
 async def claim(
-    connection: AsyncConnection, sealer: Sealer, site_id: UUID, key: str, request: bytes, *, now: datetime
+    connection: Connection, sealer: Sealer, site_id: UUID, key: str, request: bytes, *, now: datetime
 ) -> Reply | None:
     """None if this request is the first with `key` and may go on; else the answer to give again.
 
@@ -52,12 +51,12 @@ async def claim(
     return Reply(earlier.status, earlier.headers, sealer.open(earlier.answer, site=site_id, column=_COLUMN))
 
 
-async def keep(connection: AsyncConnection, sealer: Sealer, site_id: UUID, key: str, reply: Reply) -> None:
+async def keep(connection: Connection, sealer: Sealer, site_id: UUID, key: str, reply: Reply) -> None:
     """Stores the answer to the request that claimed `key`, in the transaction of its effect."""
     sealed = sealer.seal(reply.body, site=site_id, column=_COLUMN)
     await IdempotencyStore(connection, site_id).answer(key, status=reply.status, headers=reply.headers, sealed=sealed)
 
 
-async def purge(connection: AsyncConnection, site_id: UUID, now: datetime) -> int:
+async def purge(connection: Connection, site_id: UUID, now: datetime) -> int:
     """Forgets one batch of keys older than 48 hours; answers with how many there were."""
     return await IdempotencyStore(connection, site_id).purge(before=now - KEPT_FOR, limit=PURGED_AT_ONCE)

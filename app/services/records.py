@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.errors import NotFound
 from app.models.closed_sets import RecordKind
+from app.store.engine import Connection
 from app.store.record_rows import Put, RecordRow, RecordVersionRow, Row, Stored, Told
 from app.store.records import RecordStore, kind_of
 
 
 async def put_record(
-    connection: AsyncConnection, site_id: UUID, record: RecordRow, now: datetime, *, expected: int | None = None
+    connection: Connection, site_id: UUID, record: RecordRow, now: datetime, *, expected: int | None = None
 ) -> Put:
     """Stores one record if it differs. Stale if it does not have the version `expected`.
 
@@ -23,12 +22,12 @@ async def put_record(
     return put
 
 
-async def put_records(connection: AsyncConnection, site_id: UUID, told: Told, now: datetime) -> Sequence[Put]:
+async def put_records(connection: Connection, site_id: UUID, told: Told, now: datetime) -> Sequence[Put]:
     """Stores many records, all or none. Invalid if one number comes with two contents."""
     return await RecordStore(connection, site_id).put_all(told, now)
 
 
-async def get_record(connection: AsyncConnection, site_id: UUID, row: type[Row], record_no: str) -> Stored[Row]:
+async def get_record(connection: Connection, site_id: UUID, row: type[Row], record_no: str) -> Stored[Row]:
     """`get_record(connection, site_id, OrderRow, "A-1001")`; NotFound."""
     found = await RecordStore(connection, site_id).get(row, record_no)
     if found is None:
@@ -37,7 +36,7 @@ async def get_record(connection: AsyncConnection, site_id: UUID, row: type[Row],
 
 
 async def history_of(
-    connection: AsyncConnection, site_id: UUID, kind: RecordKind, record_no: str
+    connection: Connection, site_id: UUID, kind: RecordKind, record_no: str
 ) -> Sequence[RecordVersionRow]:
     """What was told of one record, the latest first; NotFound."""
     versions = await RecordStore(connection, site_id).versions(kind, record_no)

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app import ids
 from app.errors import Fault, Invalid, NotFound
 from app.models.closed_sets import Scope
@@ -15,6 +13,7 @@ from app.rules.presets import PRESETS, STANDARD
 from app.services.examples import example_records
 from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore
+from app.store.engine import Connection
 from app.store.record_rows import Told
 from app.store.records import RecordStore
 from app.store.sites import Mode, SiteRow, SiteStore, caller_of
@@ -34,7 +33,7 @@ class NewKey:
 
 
 async def create_site(
-    connection: AsyncConnection, name: str, mode: Mode, *, now: datetime, policy: str = STANDARD
+    connection: Connection, name: str, mode: Mode, *, now: datetime, policy: str = STANDARD
 ) -> SiteRow:
     """A new site under a preset. Invalid for an unknown one."""
     if policy not in PRESETS:
@@ -47,7 +46,7 @@ async def create_site(
 
 
 async def create_key(
-    connection: AsyncConnection, site_id: UUID, scopes: Sequence[Scope], label: str, *, now: datetime
+    connection: Connection, site_id: UUID, scopes: Sequence[Scope], label: str, *, now: datetime
 ) -> NewKey:
     """A new key of the site's mode; NotFound without such a site."""
     store = SiteStore(connection, site_id)
@@ -59,13 +58,13 @@ async def create_key(
     return new
 
 
-async def revoke_key(connection: AsyncConnection, site_id: UUID, key_id: UUID, *, now: datetime) -> None:
+async def revoke_key(connection: Connection, site_id: UUID, key_id: UUID, *, now: datetime) -> None:
     """From now on the key opens nothing; NotFound if it did not before either."""
     if not await SiteStore(connection, site_id).revoke_key(key_id, now):
         raise NotFound
 
 
-async def open_sandbox(connection: AsyncConnection, key: str | None, *, now: datetime) -> tuple[SiteRow, str]:
+async def open_sandbox(connection: Connection, key: str | None, *, now: datetime) -> tuple[SiteRow, str]:
     """The sandbox with fresh examples, and its only key: the given one, or else a new one. May be repeated."""
     site = SiteRow(SANDBOX, SANDBOX_NAME, "test")
     await _create(connection, site, STANDARD, now)
@@ -78,13 +77,13 @@ async def open_sandbox(connection: AsyncConnection, key: str | None, *, now: dat
     return site, chosen
 
 
-async def _create(connection: AsyncConnection, site: SiteRow, policy: str, now: datetime) -> None:
+async def _create(connection: Connection, site: SiteRow, policy: str, now: datetime) -> None:
     store = SiteStore(connection, site.site_id)
     if await store.create(site.name, site.mode, now):
         await store.activate_policy(policy, PRESETS[policy].version, FROM_THE_BEGINNING)
 
 
-async def _refresh_examples(connection: AsyncConnection, now: datetime) -> None:
+async def _refresh_examples(connection: Connection, now: datetime) -> None:
     """Times begin anew, but not under an order on which somebody has filed a case."""
     told, cases = example_records(now), CaseStore(connection, SANDBOX)
     untouched = [

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -11,6 +11,10 @@ from app.config import Config
 from app.errors import Busy, Refusal, Unavailable
 
 Result = TypeVar("Result")
+
+# What the layers above pass around; only the store and the models know whose it is.
+Connection: TypeAlias = AsyncConnection
+Engine: TypeAlias = AsyncEngine
 
 SETTINGS = {
     "lock_timeout": "3s",

@@ -1,0 +1,60 @@
+"""`./run demo` against a running service, as a stranger reads it."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from launcher.demo.receiver import is_signed
+from launcher.demo.screen import Screen
+from tests.live import CHECKOUT, Live
+
+SYSTEMS = ("recharge", "consumption", "chargeback", "card_error", "binghui")
+
+
+@pytest.fixture
+def shown(live: Live) -> str:
+    """What the demonstration prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher.demo"],
+        cwd=CHECKOUT,
+        env=dict(live.environ),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_demonstration_shows_all_five_systems_with_their_webhooks(shown: str) -> None:
+    for system in SYSTEMS:
+        assert system in shown
+    for outcome in ("request_evidence", "await_merchant", "reject", "approve"):
+        assert outcome in shown
+    assert shown.count("签名有效") == 11
+    assert "SIGNATURE INVALID" not in shown
+    assert shown.count("refund.requested") == 2
+    unbroken = re.sub(r"\n +", " ", shown)
+    assert "late by 24 min 30 s" in unbroken
+    assert "迟到 24 分 30 秒" in unbroken
+
+
+def test_the_demonstration_fits_a_terminal_and_has_no_colour_in_a_file(shown: str) -> None:
+    assert "\033[" not in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_a_signature_that_is_not_ours_is_seen() -> None:
+    assert not is_signed(
+        "whsec_AAAA", {"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}, b"", 1
+    )
+
+
+def test_long_lines_are_broken_between_words_and_chinese_characters() -> None:
+    lines = list(Screen(colour=False)._row("Label", "词" * 60 + " and " + "word " * 30))
+    assert len(lines) > 2
+    assert re.match(r"^Label +词", lines[0])
+    assert all(line.startswith(" " * 16) for line in lines[1:])
