@@ -10,7 +10,6 @@ from app.rules.checks.contradictions import RECORDS_DISPUTED
 from app.rules.checks.evidence import missing_evidence
 from app.rules.checks.form import suggested_reason
 from app.rules.checks.merchant_turn import MERCHANT_TURN
-from app.rules.checks.timeliness import report_window
 from app.rules.facts import (
     CardStatus,
     CardUse,
@@ -32,6 +31,7 @@ from app.rules.facts import (
 from app.rules.findings import Outcome, Stage
 from app.rules.reasons import PAYMENT_REASONS
 from app.rules.standing import Standing
+from app.rules.windows import report_window
 
 NOT_THE_BUYERS = {
     EvidenceKind.MERCHANT_STATEMENT: Party.MERCHANT,

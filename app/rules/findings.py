@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 
 class Effect(StrEnum):
-    """How a finding bears on the claim."""
+    """作用: how a finding bears on the claim."""
 
     SUPPORTS = "supports"
     BLOCKS = "blocks"

@@ -8,13 +8,13 @@ from app.rules.calendar import Calendar
 from app.rules.catalogue import RULES
 from app.rules.checks.evidence import missing_evidence
 from app.rules.checks.merchant_turn import merchant_deadline
-from app.rules.checks.timeliness import report_window
 from app.rules.explain import in_words
 from app.rules.facts import EvidenceKind, Party, Side
 from app.rules.findings import Circumstance, Fen, Rule, Value
 from app.rules.labels import Words, words_of
 from app.rules.lengths import Exact
 from app.rules.standing import Standing
+from app.rules.windows import report_window
 
 
 @dataclass(frozen=True, slots=True)

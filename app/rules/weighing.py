@@ -7,7 +7,7 @@ from app.rules.facts import ChatChannel, Evidence, EvidenceKind, Facts
 
 
 class Discount(StrEnum):
-    """Why a piece does not count."""
+    """不计入的原因: why a piece does not count."""
 
     OTHER_ORDER = "other_order"
     BEFORE_ORDER = "captured_before_order"

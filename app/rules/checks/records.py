@@ -9,6 +9,7 @@ from app.rules.lengths import Exact
 from app.rules.policy import Coverage
 from app.rules.reasons import MISDIRECTED, NO_FAULT_RETURNS
 from app.rules.standing import USED, Standing
+from app.rules.windows import report_window
 
 UNPAID = frozenset({OrderStatus.PENDING_PAYMENT, OrderStatus.PAYING, OrderStatus.PAYMENT_FAILED})
 NO_LONGER_VALID = frozenset({CardStatus.INVALID, CardStatus.EXPIRED})
@@ -273,9 +274,10 @@ def _without_order(standing: Standing) -> Iterator[Finding]:
 
 
 def _change_of_mind(standing: Standing) -> Iterator[Finding]:
-    cooling_off = standing.policy.windows.cooling_off
-    if cooling_off is not None and standing.usage is Usage.UNUSED:
-        facts: dict[str, Value] = {"filed_at": standing.claim.filed_at, "cooling_off": Exact(cooling_off)}
+    window = report_window(standing)
+    filed_at = standing.claim.filed_at
+    if window is not None and filed_at <= window.ended_at and standing.usage is Usage.UNUSED:
+        facts: dict[str, Value] = {"filed_at": filed_at, "cooling_off": Exact(window.length)}
         yield _found(UNUSED_WITHIN_COOLING_OFF, facts)
 
 

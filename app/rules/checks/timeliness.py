@@ -1,29 +1,19 @@
 """Stages 3 and 4: too early, or too late."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime
 
 from app.rules.calendar import Moment, in_shanghai
 from app.rules.facts import Reason
 from app.rules.findings import Effect, Finding, Outcome, Rule, Stage, Value
 from app.rules.lengths import Exact
-from app.rules.policy import Policy, Strictness
-from app.rules.reasons import NO_FAULT_RETURNS, PAYMENT_REASONS
+from app.rules.policy import Strictness
+from app.rules.reasons import PAYMENT_REASONS
 from app.rules.standing import Standing
+from app.rules.windows import report_window
 
 AWAITED = frozenset({Reason.NOT_DELIVERED, Reason.DELIVERED_LATE})
 LAGGING = frozenset({Reason.CHARGED_WITHOUT_ORDER, Reason.DUPLICATE_CHARGE})
-AFTER_DELIVERY = frozenset(
-    {
-        Reason.INVALID_GOODS,
-        Reason.DELIVERED_LATE,
-        Reason.SHORT_DELIVERY,
-        Reason.NOT_WORKING,
-        Reason.NOT_AS_DESCRIBED,
-        Reason.WRONG_ACCOUNT,
-    }
-)
 
 NOT_YET_DUE = Rule(
     "not-yet-due",
@@ -62,19 +52,6 @@ REPORT_WINDOW = Rule(
     looks_at=("filed_at", "window_ends_at"),
 )
 RULES = (NOT_YET_DUE, SETTLEMENT_LAG, REPORT_WINDOW)
-
-
-@dataclass(frozen=True, slots=True)
-class ReportWindow:
-    """From when, and for how long, a claim may be filed; the end itself is still in time."""
-
-    started_at: datetime
-    length: timedelta
-
-    @property
-    def ended_at(self) -> datetime:
-        """The last instant in time."""
-        return self.started_at + self.length
 
 
 def too_early(standing: Standing) -> Iterator[Finding]:
@@ -132,50 +109,3 @@ def too_late(standing: Standing) -> Iterator[Finding]:
 def _late_outcome(standing: Standing) -> Outcome:
     reviewed = standing.reason in PAYMENT_REASONS and standing.policy.payment_late is Strictness.MANUAL_REVIEW
     return Outcome.MANUAL_REVIEW if reviewed else Outcome.REJECT
-
-
-@dataclass(frozen=True, slots=True)
-class WindowTerms:
-    """How long the window of a reason is under a policy, and what it counts from."""
-
-    length: timedelta
-    counted_from: str
-
-
-def window_terms(reason: Reason, policy: Policy) -> WindowTerms | None:
-    """The window that a policy gives a reason; a product's own terms may replace one that counts from delivery."""
-    windows = policy.windows
-    if reason is Reason.NOT_DELIVERED:
-        return WindowTerms(windows.undelivered, "paid_at")
-    if reason in PAYMENT_REASONS:
-        return WindowTerms(windows.payment, "last_paid_at")
-    if reason in AFTER_DELIVERY:
-        return WindowTerms(windows.card if reason is Reason.INVALID_GOODS else windows.general, "delivered_at")
-    if reason in NO_FAULT_RETURNS and windows.cooling_off is not None:
-        return WindowTerms(windows.cooling_off, "delivered_at_or_paid_at")
-    return None
-
-
-def report_window(standing: Standing) -> ReportWindow | None:
-    """The window of this claim, or None where none runs."""
-    terms = window_terms(standing.reason, standing.policy)
-    if terms is None:
-        return None
-    started_at = _STARTS[terms.counted_from](standing)
-    if started_at is None:
-        return None
-    own = _own_window(standing) if standing.reason in AFTER_DELIVERY else None
-    return ReportWindow(started_at, own or terms.length)
-
-
-def _own_window(standing: Standing) -> timedelta | None:
-    """The product's own terms replace the policy's window."""
-    return None if standing.goods is None else standing.goods.terms.report_window
-
-
-_STARTS: Mapping[str, Callable[[Standing], datetime | None]] = {
-    "paid_at": lambda standing: standing.paid_at,
-    "last_paid_at": lambda standing: standing.last_paid_at,
-    "delivered_at": lambda standing: standing.delivered_at,
-    "delivered_at_or_paid_at": lambda standing: standing.delivered_at or standing.paid_at,
-}
