@@ -54,7 +54,7 @@ def in_words(value: Value) -> Words:
 def _instant(at: datetime) -> Words:
     text = in_shanghai(at).replace(tzinfo=None).isoformat(sep=" ")
     # A whole minute needs no seconds.
-    text = text[:-3] if text.endswith(":00") and at.microsecond == 0 else text
+    text = text.removesuffix(":00")
     return text, text
 
 

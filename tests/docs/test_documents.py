@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.api import openapi
 from app.models import Base
 from app.rules.catalogue import RULE_OF, RULES
 from app.rules.presets import PRESETS

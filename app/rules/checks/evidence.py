@@ -17,7 +17,7 @@ EVIDENCE_INCOMPLETE = Rule(
     Effect.DEFERS,
     "seed 000 §三 挑战二; seed 003 §三 第四步; seed 004 §三.2",
     en="Still needed for “{reason}”: {missing}. To be supplied by {until} ({supplement}); after that the case lapses.",
-    zh="以「{reason}」为由还需提交：{missing}。请在 {until} 前（{supplement}内）补充，逾期视为放弃。",
+    zh="以「{reason}」为由还需提交：{missing}。请最迟于 {until}（{supplement}内）补充，逾期视为放弃。",
     when_en="something that the reason requires is missing or does not count",
     when_zh="缺少该事由要求的证据，或所交证据无效",
     looks_at=("evidence_missing",),

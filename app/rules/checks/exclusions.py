@@ -44,7 +44,7 @@ SPECIAL_GOODS = Rule(
     Effect.BLOCKS,
     "seed 002 §三.3; seed 004 §三.4",
     en="The goods are sold without a no-fault refund ({why}), and the reason names no fault.",
-    zh="该商品约定无质量问题不退（{why}），而申请事由并非商品或商家过错。",
+    zh="该商品属于不支持无理由退款的商品（{why}），而申请事由并非商品或商家过错。",
     when_en="goods that the policy or their own terms exclude from refunds without a fault",
     when_zh="商品特性或商品约定排除无过错退款",
     reasons=NO_FAULT_RETURNS | MISDIRECTED,

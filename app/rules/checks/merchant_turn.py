@@ -53,7 +53,7 @@ MERCHANT_TURN = _rule(
     "seed 001 §二.1; seed 002 §二.3 步骤3",
     ("merchant_position", "merchant_deadline"),
     en="The merchant has until {until} to answer; the time is counted from {counted_from}.",
-    zh="商家须在 {until} 前答复，期限自 {counted_from} 起算。",
+    zh="商家最迟于 {until} 答复，期限自 {counted_from} 起算。",
     when_en="the merchant has a turn, and time left to answer",
     when_zh="应由商家答复且期限未到",
 )
@@ -63,7 +63,7 @@ MERCHANT_SILENT = _rule(
     "seed 001 §二.1; seed 001 §二.2",
     ("merchant_position", "merchant_deadline"),
     en="The merchant had until {until} to answer and gave no answer in time; the platform steps in.",
-    zh="商家应在 {until} 前答复而未按时答复，由平台介入处理。",
+    zh="商家应最迟于 {until} 答复而未按时答复，由平台介入处理。",
     when_en="the merchant's time to answer is over without an answer",
     when_zh="答复期限已过而商家未答复",
 )

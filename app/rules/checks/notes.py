@@ -88,7 +88,7 @@ CHANNEL_DISPUTE_OPEN = Rule(
     Effect.NOTES,
     "seed 001 §三.2",
     en="Beyond the site: a dispute at the payment channel is open until {until}.",
-    zh="平台之外：可在 {until} 前向支付渠道发起争议。",
+    zh="平台之外：最迟可于 {until} 向支付渠道发起争议。",
     when_en="the payment channel's own dispute is still open, whichever channel it is",
     when_zh="支付渠道的争议期限未过",
 )

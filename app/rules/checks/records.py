@@ -134,7 +134,7 @@ UNUSED_BUYER_ERROR = _confirms(
     "seed 000 §一 其二; seed 003 §一",
     MISDIRECTED,
     ("usage", "policy"),
-    en="The mistake is the buyer's own, but the goods are unused, and the policy then makes it good.",
+    en="The mistake is the buyer's own; the goods are unused, and the policy makes such mistakes good.",
     zh="失误虽出自买家，但商品未使用，按规则可以退款。",
     when_en="the buyer's own mistake, goods known to be unused, and the policy makes it good",
     when_zh="买家自身失误、确认未使用，且规则支持退款",
