@@ -51,6 +51,7 @@ _SWAGGER_OPTIONS: Final = {
     "docExpansion": "list",
     "filter": True,
     "persistAuthorization": True,
+    "defaultModelsExpandDepth": 0,
     "tryItOutEnabled": True,
     "displayRequestDuration": True,
     "showExtensions": False,

@@ -59,7 +59,7 @@ class RefundState(StrEnum):
 
 
 class DispatchState(StrEnum):
-    """One event on its way to one endpoint."""
+    """发送状态: one event on its way to one endpoint."""
 
     PENDING = "pending"
     DELIVERED = "delivered"

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class EventType(StrEnum):
-    """The `type` of a webhook; `<object>.<what happened>`. A published name never changes its meaning."""
+    """事件类型: the `type` of a webhook; `<object>.<what happened>`. A published name never changes its meaning."""
 
     CASE_FILED = "case.filed"
     CASE_EVIDENCE_REQUESTED = "case.evidence_requested"
@@ -30,10 +30,11 @@ class EventType(StrEnum):
     MERCHANT_DEPOSIT_DEDUCTED = "merchant.deposit_deducted"
     BUYER_RESTRICTION_RECOMMENDED = "buyer.restriction_recommended"
     POLICY_ACTIVATED = "policy.activated"
+    ENDPOINT_TEST = "endpoint.test"
 
 
 class EndpointRole(StrEnum):
-    """Whose adapter listens: the site's own backend, one merchant's, or the one that pays refunds out."""
+    """端点角色: whose adapter listens: the site's own backend, one merchant's, or the one that pays refunds out."""
 
     SITE = "site"
     MERCHANT = "merchant"
@@ -62,9 +63,10 @@ HEARD_BY: Final[Mapping[EndpointRole, frozenset[EventType]]] = MappingProxyType(
                 EventType.CASE_DEADLINE_APPROACHING,
                 EventType.CASE_DEADLINE_MISSED,
                 EventType.MERCHANT_DEPOSIT_DEDUCTED,
+                EventType.ENDPOINT_TEST,
             }
         ),
-        EndpointRole.CHANNEL: frozenset({EventType.REFUND_REQUESTED}),
+        EndpointRole.CHANNEL: frozenset({EventType.REFUND_REQUESTED, EventType.ENDPOINT_TEST}),
     }
 )
 
@@ -116,5 +118,8 @@ DESCRIPTIONS: Final[Mapping[EventType, Description]] = MappingProxyType(
             "买家多次恶意申请，建议站点加以限制。",
         ),
         EventType.POLICY_ACTIVATED: Description("A policy version came into force.", "某一策略版本已生效。"),
+        EventType.ENDPOINT_TEST: Description(
+            "A test of this endpoint; nothing happened.", "端点测试，未发生任何业务。"
+        ),
     }
 )

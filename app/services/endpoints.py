@@ -164,10 +164,8 @@ async def rotate_secret(
     return WithSecret(rotated, secrets[0].text)
 
 
-async def send_test(
-    connection: Connection, site_id: UUID, endpoint_id: UUID, event_type: EventType, now: datetime
-) -> UUID:
-    """Sends an event of this type that is marked as a test and says nothing else; answers with its id.
+async def send_test(connection: Connection, site_id: UUID, endpoint_id: UUID, now: datetime) -> UUID:
+    """Sends this endpoint an event of a type of its own, so that nobody takes it for business; answers with its id.
 
     It goes the way of every event: signed, retried, recorded. Conflict if the endpoint is disabled.
     """
@@ -178,8 +176,8 @@ async def send_test(
             en="The endpoint is disabled. Enable it first.",
             zh="该端点已停用，请先启用。",
         )
-    text = json.dumps({"object": "test", "test": True, "endpoint_id": ids.show("we", endpoint_id)})
-    event = NewEvent(ids.new_uuid(), event_type.value, full_data=text, thin_data=text, heard_by=())
+    text = json.dumps({"endpoint_id": ids.show("we", endpoint_id)})
+    event = NewEvent(ids.new_uuid(), EventType.ENDPOINT_TEST.value, full_data=text, thin_data=text, heard_by=())
     await EventStore(connection, site_id).tell_one(event, endpoint_id, now)
     return event.event_id
 

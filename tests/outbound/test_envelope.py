@@ -93,16 +93,16 @@ def test_no_naive_time_and_no_nan_leaves_the_house() -> None:
 
 def test_the_site_hears_everything_the_channel_only_instructions_and_merchants_their_cases() -> None:
     assert HEARD_BY[EndpointRole.SITE] == set(EventType)
-    assert HEARD_BY[EndpointRole.CHANNEL] == {EventType.REFUND_REQUESTED}
+    assert HEARD_BY[EndpointRole.CHANNEL] == {EventType.REFUND_REQUESTED, EventType.ENDPOINT_TEST}
     assert {str(kind) for kind in HEARD_BY[EndpointRole.MERCHANT]} == {
         "case.filed", "case.merchant_turn", "case.approved", "case.rejected", "case.lapsed", "case.withdrawn",
-        "case.deadline_approaching", "case.deadline_missed", "merchant.deposit_deducted",
+        "case.deadline_approaching", "case.deadline_missed", "merchant.deposit_deducted", "endpoint.test",
     }  # fmt: skip
     assert set(HEARD_BY) == set(EndpointRole)
 
 
 def test_every_event_type_is_described_once_in_each_language() -> None:
     assert set(DESCRIPTIONS) == set(EventType)
-    assert len(EventType) == 20
-    assert len({text.en for text in DESCRIPTIONS.values()} | {text.zh for text in DESCRIPTIONS.values()}) == 40
+    assert len(EventType) == 21
+    assert len({text.en for text in DESCRIPTIONS.values()} | {text.zh for text in DESCRIPTIONS.values()}) == 42
     assert all(text.en.isascii() and not text.zh.isascii() for text in DESCRIPTIONS.values())

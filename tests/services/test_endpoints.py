@@ -111,7 +111,7 @@ async def test_switching_off_and_on_forgives_failures(engine: AsyncEngine) -> No
         number = (await endpoints.register(connection, SEALER, SHOP, WISH, RULES, now=NOW)).endpoint.endpoint_id
         off = await endpoints.change(connection, SHOP, number, Changes(enabled=False), RULES, now=NOW)
         with pytest.raises(Conflict):
-            await endpoints.send_test(connection, SITE, number, EventType.CASE_FILED, NOW)
+            await endpoints.send_test(connection, SITE, number, NOW)
         on = await endpoints.change(connection, SHOP, number, Changes(enabled=True), RULES, now=NOW)
     assert (off.enabled, off.disabled_reason, off.disabled_at) == (False, "by_site", NOW)
     assert (on.enabled, on.disabled_reason, on.disabled_at) == (True, None, None)
@@ -152,11 +152,11 @@ async def test_a_test_event_goes_to_this_endpoint_alone(engine: AsyncEngine) -> 
         made = await endpoints.register(connection, SEALER, SHOP, WISH, RULES, now=NOW)
         await endpoints.register(connection, SEALER, SHOP, WISH, RULES, now=NOW)
         number = made.endpoint.endpoint_id
-        event_id = await endpoints.send_test(connection, SITE, number, EventType.CASE_FILED, NOW)
+        event_id = await endpoints.send_test(connection, SITE, number, NOW)
         event = await EventStore(connection, SITE).get(event_id)
         on_their_way = await EventStore(connection, SITE).resend(event_id, number, NOW)
     assert event is not None
-    assert '"test": true' in event.thin_data
+    assert event.type == "endpoint.test"
     assert (event.case_id, event.sequence) == (None, None)
     assert not on_their_way
 
