@@ -10,7 +10,7 @@ from pathlib import Path
 from launcher.places import write_secret
 from launcher.refusals import LaunchRefused
 
-_SANDBOX_KEY = re.compile(r"kmr_test_[!-~]{3,200}")
+_SANDBOX_KEY = re.compile(r"kmr_test_[!-~]{1,200}")
 
 
 def is_loopback(host: str) -> bool:
@@ -28,8 +28,8 @@ def fixed_sandbox_key(environ: Mapping[str, str]) -> str | None:
         return None
     if not _SANDBOX_KEY.fullmatch(key):
         raise LaunchRefused(
-            "KMR_SANDBOX_KEY must begin with kmr_test_ and go on with at least 3 visible ASCII characters.",
-            "KMR_SANDBOX_KEY 必须以 kmr_test_ 开头，后面至少还有 3 个可见的 ASCII 字符。",
+            "KMR_SANDBOX_KEY must begin with kmr_test_ and go on with visible ASCII characters.",
+            "KMR_SANDBOX_KEY 必须以 kmr_test_ 开头，后面是可见的 ASCII 字符。",
         )
     host = environ.get("HOST") or "127.0.0.1"
     if not is_loopback(host):
