@@ -84,9 +84,7 @@ def test_only_what_is_handed_in_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (read().port, read().sandbox_key) == (8000, None)
 
 
-@pytest.mark.parametrize(
-    "key", ["kmr_live_abcdef", "kmr_test_a b", "kmr_test_ab\n", "KMR_TEST_abc", "kmr_test_密密密"]
-)
+@pytest.mark.parametrize("key", ["kmr_live_abcdef", "kmr_test_a b", "kmr_test_ab\n", "KMR_TEST_abc", "kmr_test_密密密"])
 def test_an_unfit_sandbox_key_stops_the_start(key: str) -> None:
     text = refusal(KMR_SANDBOX_KEY=key)
     assert "KMR_SANDBOX_KEY" in text

@@ -42,7 +42,7 @@ async def _open_transaction(request: Request) -> AsyncIterator[Connection]:
 Transaction = Annotated[Connection, Depends(_open_transaction, scope="function")]
 
 
-def _sealer(request: Request) -> Sealer:
+async def _sealer(request: Request) -> Sealer:
     sealer: Sealer = request.app.state.sealer
     return sealer
 
@@ -50,7 +50,7 @@ def _sealer(request: Request) -> Sealer:
 Seals = Annotated[Sealer, Depends(_sealer)]
 
 
-def _config(request: Request) -> Config:
+async def _config(request: Request) -> Config:
     config: Config = request.app.state.config
     return config
 
@@ -191,7 +191,7 @@ IfMatchHeader = Annotated[
 ]
 
 
-def expected_version(request: Request, _: IfMatchHeader = None) -> int | None:
+async def expected_version(request: Request, _: IfMatchHeader = None) -> int | None:
     """The version that `If-Match` names; None without one or for `*`. Malformed for a tag of another form."""
     values = request.headers.getlist("if-match")
     if not values or values == ["*"]:
@@ -209,7 +209,7 @@ def expected_version(request: Request, _: IfMatchHeader = None) -> int | None:
 ExpectedVersion = Annotated[int | None, Depends(expected_version)]
 
 
-def refuse_unknown_parameters(request: Request, _: AnyCaller) -> None:
+async def refuse_unknown_parameters(request: Request, _: AnyCaller) -> None:
     """A query parameter that the operation does not know, or one given twice, is refused like an unknown field.
 
     Who calls is asked before: without a valid key a caller learns nothing but that.

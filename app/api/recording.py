@@ -1,6 +1,7 @@
 """What `PUT` and `GET` of the four kinds of records share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -11,7 +12,9 @@ from app.api.dependencies import RecordsCaller, Transaction
 from app.api.schemas.records import RecordOut
 from app.errors import Fault, Invalid
 from app.services.records import get_record, put_record
+from app.store.engine import Connection
 from app.store.record_rows import Change, Row, Stored
+from app.store.sites import Caller
 
 ETAG = {"ETag": {"description": "版本标签 · The version, for `If-Match`.", "schema": {"type": "string"}}}
 GET_ANSWERS: dict[int | str, dict[str, Any]] = {200: {"description": "记录 · The record", "headers": ETAG}}
@@ -33,12 +36,12 @@ def refuse_another_number(field: str, told: str | None, path: str) -> None:
         raise Invalid(Fault(f"/{field}", "another_number", en, zh))
 
 
+@dataclass(frozen=True, slots=True)
 class Records:
     """The records of the calling site, answered with their versions."""
 
-    def __init__(self, connection: Transaction, caller: RecordsCaller) -> None:
-        self._connection = connection
-        self._caller = caller
+    connection: Connection
+    caller: Caller
 
     async def put(
         self,
@@ -49,16 +52,20 @@ class Records:
         expected: int | None,
     ) -> Response:
         """Store what differs; the answer is the record as it stands then. 201 if it is new."""
-        site_id = self._caller.site.site_id
-        put = await put_record(self._connection, site_id, record, self._caller.now, expected=expected)
+        site_id = self.caller.site.site_id
+        put = await put_record(self.connection, site_id, record, self.caller.now, expected=expected)
         return await self.get(row, number, show, status=201 if put.change is Change.CREATED else 200)
 
     async def get(
         self, row: type[Row], number: str, show: Callable[[Stored[Row]], dict[str, Any]], *, status: int = 200
     ) -> Response:
         """One record with its version as `ETag`."""
-        stored = await get_record(self._connection, self._caller.site.site_id, row, number)
+        stored = await get_record(self.connection, self.caller.site.site_id, row, number)
         return json_answer(show(stored), status, {"ETag": entity_tag(stored.version)})
 
 
-OfSite = Annotated[Records, Depends()]
+async def _records(connection: Transaction, caller: RecordsCaller) -> Records:
+    return Records(connection, caller)
+
+
+OfSite = Annotated[Records, Depends(_records)]

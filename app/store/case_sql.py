@@ -12,7 +12,10 @@ READ = statement(f"""
     ),
     paid AS MATERIALIZED (
         SELECT * FROM payments
-        WHERE site_id = :site_id AND (order_no = :order_no OR payment_no = ANY(:payment_nos))
+        WHERE site_id = :site_id AND payment_no = ANY(ARRAY(
+            SELECT payment_no FROM payments WHERE site_id = :site_id AND order_no = :order_no
+            UNION ALL SELECT unnest(:payment_nos)
+        ))
           AND (SELECT count(*) FROM ordered) >= 0
         ORDER BY payment_no FOR UPDATE
     )
@@ -38,8 +41,8 @@ READ = statement(f"""
         ),
         'reused', (
             SELECT coalesce(jsonb_agg(DISTINCT e.sha256), '[]') FROM case_evidence e
-            JOIN cases c ON c.site_id = e.site_id AND c.case_id = e.case_id
-            WHERE e.site_id = :site_id AND e.sha256 = ANY(:hashes) AND c.order_no IS DISTINCT FROM :order_no
+            WHERE e.site_id = :site_id AND e.sha256 = ANY(:hashes) AND :order_no IS DISTINCT FROM (
+                SELECT c.order_no FROM cases c WHERE c.site_id = e.site_id AND c.case_id = e.case_id)
         ),
         'open_case_id', (
             SELECT c.case_id FROM cases c
@@ -103,7 +106,8 @@ _CHILDREN = f"""
     ),
     reserved AS (
         UPDATE payments p SET reserved_amount = p.reserved_amount + asked.amount
-        FROM asked WHERE p.site_id = :site_id AND p.site_id = asked.site_id AND p.payment_no = asked.payment_no
+        FROM asked WHERE p.site_id = :site_id AND p.payment_no = asked.payment_no
+          AND p.payment_no = ANY(ARRAY(SELECT payment_no FROM asked))
     )
     SELECT count(*) FROM changed"""  # noqa: S608 - no value is among the parts
 

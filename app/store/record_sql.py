@@ -84,7 +84,7 @@ def _ctes(shape: Shape, *, locked: bool, guard: str = "", after: str | None = No
             SELECT t.{key}, t.version, ({shape.each("t")}) IS NOT DISTINCT FROM ({shape.each("g")}) AS same,
                    {shape.frozen} AS frozen
             FROM given_{table} g JOIN {table} t ON t.site_id = :site_id AND t.{key} = g.{key}
-            WHERE true {wait}
+            WHERE t.{key} = ANY(ARRAY(SELECT {key} FROM given_{table})) {wait}
             ORDER BY t.{key} {"FOR UPDATE OF t" if locked else ""}
         ),
         put_{table} AS (

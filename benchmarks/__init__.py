@@ -1,0 +1,1 @@
+"""What the service costs, measured: `python -m benchmarks`, or `./run bench`. How to read it: docs/performance.md."""
