@@ -82,6 +82,8 @@ def _require_key(operation: dict[str, Any]) -> None:
     for parameter in operation["parameters"]:
         if parameter["name"] == "Idempotency-Key":
             parameter["required"] = True
+            # The documentation page fills a field in from here, and not from the schema's examples.
+            parameter["example"] = "claim-A-2002"
 
 
 def _describe_webhook(name: str, operation: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """One running service, worker included, for all of these tests."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.live import Live, live_service
 
 
 @pytest.fixture
-def live(database_url: str) -> Iterator[Live]:
-    """API and worker on a database of their own."""
+async def live(database_url: str) -> AsyncIterator[Live]:
+    """API and worker on a database of their own. Async, like the fixtures below it: they share one event loop."""
     with live_service(database_url, worker=True) as service:
         yield service

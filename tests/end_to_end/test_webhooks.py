@@ -42,7 +42,7 @@ def gathered(receiver: Adapter, count: int) -> list[Arrival]:
     return [receiver.next() for _ in range(count)]
 
 
-def test_two_adapters_get_their_webhooks_and_verify_them(live: Live) -> None:
+async def test_two_adapters_get_their_webhooks_and_verify_them(live: Live) -> None:
     with adapter() as merchant, adapter() as channel:
         register(live, merchant, "/merchant", role="merchant", merchant_id="m-7")
         register(live, channel, "/channel", role="channel")
@@ -62,7 +62,7 @@ def test_two_adapters_get_their_webhooks_and_verify_them(live: Live) -> None:
     assert instruction.document["data"]["amount"] == 20000
 
 
-def test_the_site_hears_everything_with_the_case_whole(live: Live) -> None:
+async def test_the_site_hears_everything_with_the_case_whole(live: Live) -> None:
     with adapter() as receiver:
         register(live, receiver, "/site", role="site")
         case = file(live)
@@ -76,7 +76,7 @@ def test_the_site_hears_everything_with_the_case_whole(live: Live) -> None:
     assert documents[0]["data"]["decision"]["receipt"] == case["decision"]["receipt"]
 
 
-def test_what_is_not_taken_is_sent_again_under_the_same_id_with_the_same_bytes(live: Live) -> None:
+async def test_what_is_not_taken_is_sent_again_under_the_same_id_with_the_same_bytes(live: Live) -> None:
     # The second attempt is due after five seconds: the one wait in these tests that is the service's own.
     with adapter(lambda count: 500 if count == 1 else 204) as receiver:
         register(live, receiver, "/site", role="site", event_types=["case.filed"])
@@ -88,7 +88,7 @@ def test_what_is_not_taken_is_sent_again_under_the_same_id_with_the_same_bytes(l
     assert second.document is not None
 
 
-def test_a_worker_that_is_killed_loses_nothing(live: Live) -> None:
+async def test_a_worker_that_is_killed_loses_nothing(live: Live) -> None:
     with adapter() as receiver:
         register(live, receiver, "/site", role="site", event_types=["case.filed"])
         for child in _children_running("app.worker", live):
