@@ -52,7 +52,8 @@ class Screen:
         for finding in decision["findings"]:
             yield from self._finding(finding)
         for change in decision["would_change"]:
-            yield from self._row("What if 假如", f"{change['message']} {change['message_en']}")
+            yield from self._row("What if 假如", change["message"])
+            yield from self._row("", change["message_en"])
         for deadline in decision["deadlines"]:
             at = datetime.fromisoformat(deadline["at"]).strftime("%Y-%m-%d %H:%M:%S")
             yield from self._row("Until 期限", f"{at}  {deadline['name']} ({deadline['rule']})")
