@@ -1,8 +1,9 @@
 """Cases: file a claim, read one, list them."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi.openapi.models import Example
 from starlette.responses import Response
 
 from app.api.answers import entity_tag, json_answer
@@ -10,10 +11,11 @@ from app.api.dependencies import CasesCaller, Once, Transaction, once, refuse_un
 from app.api.pages import cursor_of, position_of
 from app.api.schemas.cases import EXAMPLES, CaseIn, CaseOut, CasePageOut, CaseQuery
 from app.api.strict_route import StrictRoute
-from app.ids import read
+from app.ids import read, show
 from app.models.closed_sets import Scope
 from app.services.assembling import delivery_row, merchant_row, order_row, payment_row
 from app.services.cases import get_case, list_cases
+from app.services.examples import EXAMPLE_CASE
 from app.services.filing import Filing, file_case
 from app.services.showing import CASE, case_document, case_summary
 from app.store.case_rows import CaseFilter
@@ -24,6 +26,10 @@ from app.store.records import RecordStore
 router = APIRouter(
     prefix="/v1/cases", tags=["cases"], route_class=StrictRoute, dependencies=[Depends(refuse_unknown_parameters)]
 )
+
+
+# The case that the sandbox comes with, so that the documentation's example is there to be read.
+EXAMPLE_ID: Final[dict[str, Example]] = {"example": {"value": show(CASE, EXAMPLE_CASE)}}
 
 
 @router.post("", status_code=201, summary="提交退款申请 · File a claim", response_model=CaseOut)
@@ -49,7 +55,7 @@ async def file_claim(
 
 @router.get("/{case_id}", summary="查询案件 · Read a case", response_model=CaseOut)
 async def read_case(
-    case_id: Annotated[str, Path(description="案件编号.", examples=["case_01jcb0v8e4f5k9q6w1x2y3z4a5"])],
+    case_id: Annotated[str, Path(description="案件编号.", openapi_examples=EXAMPLE_ID)],
     connection: Transaction,
     caller: CasesCaller,
 ) -> Response:

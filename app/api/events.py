@@ -1,9 +1,10 @@
 """Events: what was told, to whom, and what came back."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi.openapi.models import Example
 from starlette.responses import Response
 
 from app.api.answers import json_answer
@@ -20,9 +21,10 @@ from app.api.schemas.events import (
 )
 from app.api.strict_route import StrictRoute
 from app.errors import Fault, Invalid, NotFound, Place
-from app.ids import read
+from app.ids import read, show
 from app.models.closed_sets import Scope
 from app.services.events import get_event, resend
+from app.services.examples import EXAMPLE_EVENT
 from app.services.showing import CASE, EVENT
 from app.services.showing_webhooks import ENDPOINT, attempt_document, event_document, event_summary
 from app.store.endpoints import EndpointStore
@@ -35,8 +37,12 @@ router = APIRouter(
 CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "状态冲突 · Conflict"}}
 
 
-def _event_id(
-    event_id: Annotated[str, Path(description="事件编号.", examples=["evt_01jcb0v8e4f5k9q6w1x2y3z4a5"])],
+# An event of the sandbox's example case.
+EXAMPLE_ID: Final[dict[str, Example]] = {"example": {"value": show(EVENT, EXAMPLE_EVENT)}}
+
+
+async def _event_id(
+    event_id: Annotated[str, Path(description="事件编号.", openapi_examples=EXAMPLE_ID)],
 ) -> UUID:
     return _known(EVENT, event_id)
 

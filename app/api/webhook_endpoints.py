@@ -53,7 +53,7 @@ CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "状态冲突 
 OnceForWebhooks = Annotated[Once, Depends(once(Scope.WEBHOOKS, required=False))]
 
 
-def _endpoint_id(
+async def _endpoint_id(
     endpoint_id: Annotated[str, Path(description="端点编号.", examples=["we_01jcb0v8e4f5k9q6w1x2y3z4a5"])],
 ) -> UUID:
     """The key behind the public id; what never was one is as absent as what is another site's."""

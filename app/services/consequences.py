@@ -1,11 +1,12 @@
 """From a decision to all that is written because of it: the case's state, the decision whole, refunds, events."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
+from uuid import UUID
 
-from app.ids import mint_refund_no, new_uuid
+from app.ids import mint_refund_no
 from app.models.closed_sets import CaseStatus, RefundState
 from app.outbound.catalogue import HEARD_BY, EventType
 from app.rules.decision import Decision, decision_document, decision_text, instant
@@ -15,6 +16,8 @@ from app.services.assembling import evidence_row
 from app.services.showing import case_document, refund_instruction, thin_case
 from app.store.case_rows import CaseRow, CaseView, DecisionRow, NewEvent, NewRefund, RefundRow, TimelineRow
 from app.store.cases import Consequences
+
+Mint: TypeAlias = Callable[[], UUID]
 
 STATUS_OF: Mapping[Outcome, CaseStatus] = {
     Outcome.APPROVE: CaseStatus.APPROVED,
@@ -34,12 +37,12 @@ TOLD_OF: Mapping[Outcome, EventType] = {
 }
 
 
-def first_case_row(decision: Decision, order_no: str | None, now: datetime) -> CaseRow:
+def first_case_row(decision: Decision, order_no: str | None, now: datetime, case_id: UUID) -> CaseRow:
     """A new case in the state that its first decision puts it in."""
     standing = decision.verdict.standing
     order = standing.order
     return CaseRow(
-        case_id=new_uuid(),
+        case_id=case_id,
         order_no=order_no,
         merchant_id=None if order is None else order.merchant_id,
         buyer_id=None if order is None else order.buyer_id,
@@ -70,17 +73,17 @@ def claim_document(claim: Claim) -> dict[str, Any]:
     }
 
 
-def consequences_of(decision: Decision, case: CaseRow) -> tuple[CaseView, Consequences]:
-    """The case as it will stand once it is filed, and what is written with it."""
+def consequences_of(decision: Decision, case: CaseRow, mint: Mint) -> tuple[CaseView, Consequences]:
+    """The case as it will stand once it is filed, and what is written with it, under ids from `mint`."""
     document = decision_document(decision)
     view = CaseView(
         case=case,
         decision=_decision_row(decision, document),
         evidence=tuple(evidence_row(piece) for piece in decision.verdict.standing.facts.evidence),
-        refunds=tuple(_refund_rows(document, case)),
+        refunds=tuple(_refund_rows(document, case, mint)),
         timeline=(),
     )
-    events = tuple(_events(view, document))
+    events = tuple(_events(view, document, mint))
     told = replace(view, case=replace(case, next_sequence=len(events) + 1), timeline=_timeline(events, case.created_at))
     refunds = [_new_refund(row) for row in view.refunds]
     return told, Consequences(view.evidence, view.decision, events, refunds)
@@ -99,12 +102,12 @@ def _decision_row(decision: Decision, document: dict[str, Any]) -> DecisionRow:
     )
 
 
-def _refund_rows(document: Mapping[str, Any], case: CaseRow) -> Iterator[RefundRow]:
+def _refund_rows(document: Mapping[str, Any], case: CaseRow, mint: Mint) -> Iterator[RefundRow]:
     """One instruction a payment; its number is minted here, once, and stored before anybody is told to pay."""
     refund = document["refund"]
     for allocation in () if refund is None else refund["allocations"]:
         yield RefundRow(
-            refund_id=new_uuid(),
+            refund_id=mint(),
             refund_no=mint_refund_no(),
             case_id=case.case_id,
             payment_no=allocation["payment_no"],
@@ -124,16 +127,18 @@ def _new_refund(row: RefundRow) -> NewRefund:
     )
 
 
-def _events(view: CaseView, document: Mapping[str, Any]) -> Iterator[NewEvent]:
+def _events(view: CaseView, document: Mapping[str, Any], mint: Mint) -> Iterator[NewEvent]:
     case = view.case
     full, thin = decision_text(_told_case(view, document)), decision_text(thin_case(case, document))
-    yield _event(EventType.CASE_FILED, full, thin, merchant_id=case.merchant_id)
+    yield _event(mint(), EventType.CASE_FILED, full, thin, merchant_id=case.merchant_id)
     outcome = TOLD_OF.get(Outcome(document["outcome"]))
     if outcome is not None:
-        yield _event(outcome, full, thin, merchant_id=case.merchant_id)
+        yield _event(mint(), outcome, full, thin, merchant_id=case.merchant_id)
     for refund in view.refunds:
         told = decision_text(refund_instruction(refund, case, document["decisive_rule"]))
-        yield _event(EventType.REFUND_REQUESTED, told, told, merchant_id=case.merchant_id, channel=refund.channel)
+        yield _event(
+            mint(), EventType.REFUND_REQUESTED, told, told, merchant_id=case.merchant_id, channel=refund.channel
+        )
 
 
 def _told_case(view: CaseView, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,9 +148,11 @@ def _told_case(view: CaseView, document: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "decision": document, "next": document["next"]}
 
 
-def _event(kind: EventType, full: str, thin: str, *, merchant_id: str | None, channel: str | None = None) -> NewEvent:
+def _event(
+    event_id: UUID, kind: EventType, full: str, thin: str, *, merchant_id: str | None, channel: str | None = None
+) -> NewEvent:
     heard_by = tuple(role.value for role, types in HEARD_BY.items() if kind in types)
-    return NewEvent(new_uuid(), kind.value, full, thin, heard_by, merchant_id, channel)
+    return NewEvent(event_id, kind.value, full, thin, heard_by, merchant_id, channel)
 
 
 def _timeline(events: tuple[NewEvent, ...], now: datetime) -> tuple[TimelineRow, ...]:

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.errors import Fault, Invalid
+from app.ids import new_uuid
 from app.rules.decision import Decision, decide
 from app.rules.facts import Claim, Evidence, Reason
 from app.services.assembling import facts_of
-from app.services.consequences import consequences_of, first_case_row
+from app.services.consequences import Mint, consequences_of, first_case_row
 from app.services.policies import policy_in_force, policy_named
 from app.store.case_rows import CaseView, NewCase, OnFile
 from app.store.cases import CaseStore, case_open
@@ -35,7 +36,9 @@ class Filing:
     policy: str | None
 
 
-async def file_case(filing: Filing, *, records: RecordStore, cases: CaseStore, now: datetime) -> CaseView:
+async def file_case(
+    filing: Filing, *, records: RecordStore, cases: CaseStore, now: datetime, mint: Mint = new_uuid
+) -> CaseView:
     """Judge a claim on all that is known, and keep it with everything that follows from it.
 
     Raises Invalid for an order that is not known and a claim from the future, Conflict for a second open case.
@@ -54,8 +57,8 @@ async def file_case(filing: Filing, *, records: RecordStore, cases: CaseStore, n
     if on_file.open_case_id is not None:
         raise case_open()
     decision = _judge(filing, on_file)
-    case = first_case_row(decision, filing.order_no, on_file.now)
-    view, consequences = consequences_of(decision, case)
+    case = first_case_row(decision, filing.order_no, on_file.now, mint())
+    view, consequences = consequences_of(decision, case, mint)
     await cases.file(_new_case(view), consequences, on_file.now)
     return view
 

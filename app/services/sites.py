@@ -10,7 +10,8 @@ from app import ids
 from app.errors import Fault, Invalid, NotFound
 from app.models.closed_sets import Scope
 from app.rules.presets import PRESETS, STANDARD
-from app.services.examples import example_records
+from app.services.examples import EXAMPLE_CASE, example_filing, example_ids, example_records
+from app.services.filing import file_case
 from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore
 from app.store.engine import Connection
@@ -95,4 +96,7 @@ async def _refresh_examples(connection: Connection, now: datetime) -> None:
         deliveries=tuple(each for each in told.deliveries if each.order_no in untouched),
         merchants=told.merchants,
     )
-    await RecordStore(connection, SANDBOX).put_all(fresh, now)
+    records = RecordStore(connection, SANDBOX)
+    await records.put_all(fresh, now)
+    if await cases.get(EXAMPLE_CASE) is None:
+        await file_case(example_filing(now), records=records, cases=cases, now=now, mint=example_ids().__next__)

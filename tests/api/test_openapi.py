@@ -184,6 +184,13 @@ async def sandbox(client: httpx.AsyncClient, engine: AsyncEngine) -> Access:
     return Access(site.site_id, key, client)
 
 
+async def test_the_sandbox_has_the_case_and_the_event_that_the_documentation_names(sandbox: Access) -> None:
+    for path, field in (("/v1/cases/{case_id}", "case_id"), ("/v1/events/{event_id}", "event_id")):
+        [parameter] = [each for each in SERVED["paths"][path]["get"]["parameters"] if each["name"] == field]
+        answer = await sandbox.get(path.replace(f"{{{field}}}", _path_example(parameter)))
+        assert answer.status_code == 200, answer.text
+
+
 class Walk:
     """Every operation with every example, as a reader of the documentation would try them."""
 
@@ -236,7 +243,8 @@ class Walk:
         if place is not None:
             self._known.setdefault(place, answer.json()["id"])
         if name == "get /v1/events":
-            self._known["event_id"] = answer.json()["data"][-1]["id"]
+            told = [each for each in answer.json()["data"] if each["case_id"] == self._known["case_id"]]
+            self._known["event_id"] = told[-1]["id"]
 
 
 def _path_example(parameter: dict[str, Any]) -> str:

@@ -98,6 +98,8 @@ async def test_a_stored_decision_can_be_checked_and_judged_again(service: Servic
 async def _stored(service: Service) -> tuple[str, str]:
     engine = create_engine(service.config)
     async with transaction(engine) as connection:
-        row = (await connection.execute(text("SELECT facts, body FROM decisions"))).one()
+        row = (
+            await connection.execute(text("SELECT facts, body FROM decisions ORDER BY judged_at DESC LIMIT 1"))
+        ).one()
     await engine.dispose()
     return row.facts, row.body

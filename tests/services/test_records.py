@@ -38,5 +38,5 @@ async def test_the_examples_are_records_that_can_be_put(engine: AsyncEngine) -> 
     async with transaction(engine) as connection:
         put = await records.put_records(connection, SITE, example_records(NOW), NOW)
     assert [each.record_no for each in put] == [
-        "A-1001", "A-1002", "A-1003", "P-1", "P-2", "P-3", "P-4", "D-2", "D-3", "m-7",
+        "A-1000", "A-1001", "A-1002", "A-1003", "P-0", "P-1", "P-2", "P-3", "P-4", "D-2", "D-3", "m-7",
     ]  # fmt: skip

@@ -15,11 +15,13 @@ from app.errors import Invalid, NotFound
 from app.models.closed_sets import Scope
 from app.rules.facts import Reason
 from app.services import sites
+from app.services.examples import EXAMPLE_CASE
+from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore, Consequences
 from app.store.engine import transaction
 from app.store.record_rows import OrderRow
 from app.store.records import RecordStore
-from app.store.sites import Caller, SiteStore, caller_of
+from app.store.sites import Caller, SiteStore, caller_of, database_now
 from tests.store.rows import NOW, OTHER_SITE, new_case
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -102,3 +104,12 @@ async def test_the_command_line_makes_what_it_prints(engine: AsyncEngine, databa
     assert not await opens(made["key"])
     assert "Presets" in (await run("site-create", "shop", "--mode", "live", "--policy", "x", expected=2))["error"]
     assert "site_" in (await run("key-create", "nonsense", "--scope", "cases", expected=2))["error"]
+
+
+async def test_opening_the_sandbox_again_files_its_example_once(engine: AsyncEngine) -> None:
+    for _ in range(2):
+        async with transaction(engine) as connection:
+            await sites.open_sandbox(connection, None, now=await database_now(connection))
+    async with transaction(engine) as connection:
+        filed = await CaseStore(connection, sites.SANDBOX).page(CaseFilter(), limit=10)
+    assert [case.case_id for case in filed] == [EXAMPLE_CASE]
