@@ -10,9 +10,10 @@ from app.api.dependencies import AnyCaller, Transaction, refuse_unknown_paramete
 from app.api.schemas.catalogue import PoliciesOut, ReasonsOut, RulesOut
 from app.rules.calendar import STATUTORY
 from app.rules.catalogue import RULES, STAGE_NAMES
-from app.rules.decision import ENGINE, duration_text, instant
+from app.rules.decision import ENGINE, instant
 from app.rules.facts import Reason
 from app.rules.findings import Rule
+from app.rules.lengths import duration_text
 from app.rules.policy import Policy
 from app.rules.presets import PRESETS
 from app.rules.reasons import REASONS

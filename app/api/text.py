@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.rules.lengths import duration_text
+
 FAULT_MARK: Final = "bilingual"
 
 MOST_FEN: Final = 10**12
@@ -119,15 +121,6 @@ def read_duration(value: object) -> timedelta:
     return length
 
 
-def show_duration(length: timedelta) -> str:
-    """The shortest ISO 8601 form in days, hours, minutes and seconds: `P1DT2H`, `PT90S` as `PT1M30S`."""
-    minutes, seconds = divmod(length.seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    time = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if n)
-    day = f"{length.days}D" if length.days else ""
-    return f"P{day}T{time}" if time else f"P{day or 'T0S'}"
-
-
 Identifier = Annotated[
     StrictStr,
     AfterValidator(_identifier),
@@ -148,7 +141,7 @@ Instant = Annotated[
 Duration = Annotated[
     timedelta,
     BeforeValidator(read_duration),
-    PlainSerializer(show_duration, return_type=str),
+    PlainSerializer(duration_text, return_type=str),
     WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT1H"]}),
 ]
 """A length of time (时长): ISO 8601 in whole days, hours, minutes and seconds."""

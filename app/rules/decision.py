@@ -18,7 +18,7 @@ from app.rules.facts import Facts
 from app.rules.findings import Finding, Outcome, Value
 from app.rules.idle import idle_rules
 from app.rules.labels import words_of
-from app.rules.lengths import Exact, WorkingDays, describe
+from app.rules.lengths import Exact, WorkingDays, describe, duration_text
 from app.rules.policy import Policy
 from app.rules.weighing import Discounted
 
@@ -167,17 +167,6 @@ def plain_value(value: Value) -> Any:
     if isinstance(value, tuple):
         return [plain_value(each) for each in value]
     return value
-
-
-def duration_text(span: timedelta) -> str:
-    """An ISO 8601 duration in days, hours, minutes and seconds."""
-    hours, rest = divmod(span.seconds, 3600)
-    minutes, seconds = divmod(rest, 60)
-    fraction = f".{span.microseconds:06d}".rstrip("0") if span.microseconds else ""
-    clock = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "")
-    clock += f"{seconds}{fraction}S" if seconds or fraction else ""
-    days = f"{span.days}D" if span.days else ""
-    return f"P{days}T{clock}" if clock else f"P{days}" if days else "PT0S"
 
 
 def _discounted(piece: Discounted) -> dict[str, Any]:

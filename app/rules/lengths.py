@@ -80,6 +80,17 @@ def parse_length(text: str) -> Length:
         raise ValueError(f"{refusal}; working days are written as 1 working day or 3 working days") from None
 
 
+def duration_text(span: timedelta) -> str:
+    """An ISO 8601 duration in days, hours, minutes and seconds."""
+    hours, rest = divmod(span.seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    fraction = f".{span.microseconds:06d}".rstrip("0") if span.microseconds else ""
+    clock = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "")
+    clock += f"{seconds}{fraction}S" if seconds or fraction else ""
+    days = f"{span.days}D" if span.days else ""
+    return f"P{days}T{clock}" if clock else f"P{days}" if days else "PT0S"
+
+
 def end_of(start: datetime, length: Length, calendar: Calendar) -> Moment:
     """When `length` counted from `start` is over, in Shanghai time; the end itself is still in time.
 

@@ -13,7 +13,7 @@ def facts_of(claim: Claim, evidence: Iterable[Evidence], on_file: OnFile) -> Fac
         as_of=on_file.now,
         claim=claim,
         order=None if on_file.order is None else order_fact(on_file.order),
-        payments=tuple(held_payment_fact(row) for row in on_file.payments),
+        payments=tuple(payment_fact(row) for row in on_file.payments),
         deliveries=tuple(delivery_fact(row) for row in on_file.deliveries),
         evidence=tuple(evidence),
         merchant=None if on_file.merchant is None else merchant_fact(on_file.merchant),
@@ -75,20 +75,7 @@ def order_row(order: Order) -> OrderRow:
     )
 
 
-def payment_fact(row: PaymentRow) -> Payment:
-    """A payment as the rules know it."""
-    return Payment(
-        payment_no=row.payment_no,
-        channel=row.channel,
-        status=row.status,
-        amount=row.amount,
-        paid_at=row.paid_at,
-        order_no=row.order_no,
-        refunded_amount=row.refunded_amount,
-    )
-
-
-def held_payment_fact(row: HeldPayment) -> Payment:
+def payment_fact(row: HeldPayment) -> Payment:
     """A payment as the rules know it: what is promised to go back counts as gone."""
     return Payment(
         payment_no=row.payment_no,

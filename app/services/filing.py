@@ -9,7 +9,7 @@ from app.rules.decision import Decision, decide
 from app.rules.facts import Claim, Evidence, Reason
 from app.services.assembling import facts_of
 from app.services.consequences import Mint, consequences_of, first_case_row
-from app.services.policies import policy_in_force, policy_named
+from app.services.policies import moment_of_policy, policy_in_force, policy_named
 from app.store.case_rows import CaseView, NewCase, OnFile
 from app.store.cases import CaseStore, case_open
 from app.store.record_rows import Told
@@ -88,8 +88,7 @@ def _judge(filing: Filing, on_file: OnFile) -> Decision:
     facts = facts_of(filing.claim, evidence, on_file)
     if filing.policy is None:
         return decide(facts, policy_in_force(on_file.policy))
-    placed_at = filing.claim.filed_at if facts.order is None else facts.order.placed_at
-    return decide(facts, policy_named(filing.policy, at=placed_at))
+    return decide(facts, policy_named(filing.policy, at=moment_of_policy(facts)))
 
 
 def _new_case(view: CaseView) -> NewCase:

@@ -2,8 +2,7 @@
 
 from app.rules.decision import Decision, decide
 from app.rules.facts import Facts
-from app.services.policies import policy_in_force, policy_named
-from app.store.case_rows import PolicyRow
+from app.services.policies import active_policy, moment_of_policy, policy_named
 from app.store.sites import SiteStore
 
 
@@ -12,8 +11,6 @@ async def adjudicate(facts: Facts, reference: str | None, sites: SiteStore) -> D
 
     Raises Invalid for a policy that does not exist.
     """
-    placed_at = facts.claim.filed_at if facts.order is None else facts.order.placed_at
-    if reference is not None:
-        return decide(facts, policy_named(reference, at=placed_at))
-    found = await sites.policy_at(placed_at)
-    return decide(facts, policy_in_force(None if found is None else PolicyRow(*found)))
+    at = moment_of_policy(facts)
+    policy = await active_policy(sites, at) if reference is None else policy_named(reference, at=at)
+    return decide(facts, policy)

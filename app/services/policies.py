@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from app.errors import Fault, Invalid
+from app.rules.facts import Facts
 from app.rules.policy import Policy
 from app.rules.presets import PRESETS, STANDARD
 from app.store.case_rows import PolicyRow
@@ -33,7 +34,12 @@ def policy_in_force(row: PolicyRow | None) -> Policy:
     return PRESETS[STANDARD if row is None else row.name]
 
 
-async def active_policy(sites: SiteStore, now: datetime) -> Policy:
-    """The policy that a site has in force now."""
-    found = await sites.policy_at(now)
+async def active_policy(sites: SiteStore, at: datetime) -> Policy:
+    """The policy that a site has in force at a moment."""
+    found = await sites.policy_at(at)
     return policy_in_force(None if found is None else PolicyRow(*found))
+
+
+def moment_of_policy(facts: Facts) -> datetime:
+    """The moment whose policy judges a claim: when the order was placed, or without one when the claim was filed."""
+    return facts.claim.filed_at if facts.order is None else facts.order.placed_at

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from app.rules.decision import duration_text, instant
+from app.rules.decision import instant
+from app.rules.lengths import duration_text
 from app.store.record_rows import DeliveryRow, MerchantRow, OrderRow, PaymentRow, Stored
 
 

@@ -20,8 +20,8 @@ from app.api.text import (
     Instant,
     Sha256,
     read_duration,
-    show_duration,
 )
+from app.rules.lengths import duration_text
 
 ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "identifier": TypeAdapter(Identifier),
@@ -275,7 +275,7 @@ def test_what_is_no_duration(value: object) -> None:
     )
 )
 def test_every_duration_reads_back(length: timedelta) -> None:
-    assert not length or read_duration(show_duration(length)) == length
+    assert not length or read_duration(duration_text(length)) == length
 
 
 @given(

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from app.rules.catalogue import RULES, STAGE_NAMES
-from app.rules.decision import duration_text
 from app.rules.facts import EvidenceKind, Reason
 from app.rules.findings import Rule, Stage
 from app.rules.labels import LABELS
+from app.rules.lengths import duration_text
 from app.rules.policy import Policy
 from app.rules.presets import DERIVED, PRESETS, STANDARD
 from app.rules.reasons import REASONS

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.rules.canonical import canonical_json, instant_text, sha256_of
-from app.rules.decision import ENGINE, decide, decision_document, duration_text
+from app.rules.decision import ENGINE, decide, decision_document
 from app.rules.facts import Facts, Trait
 from app.rules.findings import Fen
-from app.rules.lengths import parse_duration
+from app.rules.lengths import duration_text, parse_duration
 from app.rules.presets import PRESETS
 from tests.rules.building import AS_OF, a_claim, an_order, facts
 from tests.rules.scenario import judged, load_all
