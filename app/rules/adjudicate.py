@@ -14,6 +14,7 @@ from app.rules.checks.good_faith import good_faith
 from app.rules.checks.merchant_turn import merchant_turn
 from app.rules.checks.notes import needs_a_person, notes
 from app.rules.checks.records import confirmations
+from app.rules.checks.ruling import heard_on_appeal, ruling
 from app.rules.checks.timeliness import too_early, too_late
 from app.rules.facts import Facts
 from app.rules.findings import Finding, Outcome
@@ -65,7 +66,12 @@ def decisive_finding(facts: Facts, policy: Policy, calendar: Calendar = STATUTOR
 
 
 def find(standing: Standing, calendar: Calendar) -> Iterable[Finding]:
-    """Every finding of every stage, in the order in which the stages are weighed."""
+    """Every finding, in the order in which they are weighed: a person's ruling before what the rules say."""
+    yield from ruling(standing)
+    yield from heard_on_appeal(standing, _by_stage(standing, calendar))
+
+
+def _by_stage(standing: Standing, calendar: Calendar) -> Iterable[Finding]:
     confirmed = confirmations(standing)
     conclusive = any(finding.outcome is Outcome.APPROVE for finding in confirmed)
     yield from seller_cancellation(standing)

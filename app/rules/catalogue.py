@@ -13,11 +13,13 @@ from app.rules.checks import (
     merchant_turn,
     notes,
     records,
+    ruling,
     timeliness,
 )
 from app.rules.findings import Rule, Stage
 
 RULES: tuple[Rule, ...] = (
+    *ruling.RULES,
     *cancellation.RULES,
     *form.RULES,
     *timeliness.RULES,
@@ -33,6 +35,7 @@ RULE_OF: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in RULES}
 
 STAGE_NAMES: Mapping[Stage, tuple[str, str]] = MappingProxyType(
     {
+        Stage.RULING: ("人工裁定与申诉", "a person's ruling, and appeals"),
         Stage.CANCELLATION: ("卖方取消", "cancelled by the seller"),
         Stage.FORM: ("申请形式", "form of the claim"),
         Stage.TOO_EARLY: ("是否过早", "too early"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.rules.adjudicate import Verdict
 from app.rules.calendar import Calendar, Moment, in_shanghai
@@ -48,17 +48,31 @@ def _deadlines(verdict: Verdict, calendar: Calendar) -> Iterator[Deadline]:
             arrivals = [expected_by(verdict, share.payment, calendar) for share in verdict.refund.shares]
             yield Deadline("money_back", max(arrivals, key=_at), rule)
         case Outcome.REJECT:
-            yield Deadline("appeal", _exact(as_of + standing.policy.escalation.appeal), rule)
+            if standing.course.appealed_at is None:
+                yield Deadline("appeal", _exact(as_of + standing.policy.escalation.appeal), rule)
             yield from _channel_dispute(verdict)
         case Outcome.WAIT | Outcome.REQUEST_EVIDENCE | Outcome.AWAIT_MERCHANT if verdict.decisive.until is not None:
             yield Deadline(_DEFERRALS[verdict.outcome], verdict.decisive.until, rule)
         case Outcome.MANUAL_REVIEW:
-            review = standing.policy.review
-            yield Deadline("review", end_of(as_of, review.length, calendar), rule)
+            review, started_at = standing.policy.review, standing.course.review_started_at or as_of
+            yield Deadline("review", end_of(started_at, review.length, calendar), rule)
             if review.first_answer is not None:
-                yield Deadline("first_answer", end_of(as_of, review.first_answer, calendar), FIRST_ANSWER_PROMISED.id)
+                first_answer = end_of(started_at, review.first_answer, calendar)
+                yield Deadline("first_answer", first_answer, FIRST_ANSWER_PROMISED.id)
         case _:
             return
+
+
+# Who has less time than this left, or a quarter of what was given if that is less, is reminded.
+REMINDED_BEFORE = timedelta(hours=24)
+
+
+def reminder_of(deadline: Deadline, set_at: datetime) -> datetime | None:
+    """When somebody is reminded of a deadline; None for a wait, which asks nothing of anybody."""
+    if deadline.name == "wait":
+        return None
+    at = deadline.moment.at
+    return at - min(REMINDED_BEFORE, max(at - set_at, timedelta(0)) / 4)
 
 
 _DEFERRALS = {
@@ -95,7 +109,8 @@ def _next_actions(verdict: Verdict, until: dict[str, datetime]) -> Iterator[Next
         case Outcome.APPROVE:
             yield NextAction("pay_back", _payer(verdict), until.get("money_back"))
         case Outcome.REJECT:
-            yield NextAction("appeal", "buyer", until.get("appeal"))
+            if "appeal" in until:
+                yield NextAction("appeal", "buyer", until["appeal"])
             yield from _beyond_the_site(verdict, until)
         case Outcome.WAIT:
             yield NextAction("wait", "buyer", until.get("wait"))

@@ -22,7 +22,7 @@ from app.rules.lengths import Exact, WorkingDays, describe, duration_text
 from app.rules.policy import Policy
 from app.rules.weighing import Discounted
 
-ENGINE = "kmr-rules 1"
+ENGINE = "kmr-rules 2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ Money is an integer in fen (分). An instant is an aware `datetime`. Whoever bui
 form (types, ranges, time offsets); the rules judge what the facts mean.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Reason(StrEnum):
@@ -204,6 +206,55 @@ class Position(StrEnum):
     OFFER_REISSUE = "offer_reissue"
 
 
+class Ruled(StrEnum):
+    """人工裁定结果: what a person decides."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class RulingCode(StrEnum):
+    """人工裁定理由: why a person decides so."""
+
+    EVIDENCE_CONVINCES = "evidence_convinces"
+    RECORDS_WRONG = "records_wrong"
+    MERCHANT_FAILED = "merchant_failed"
+    PLATFORM_FAILED = "platform_failed"
+    GOODWILL = "goodwill"
+    EVIDENCE_INSUFFICIENT = "evidence_insufficient"
+    GOODS_DELIVERED = "goods_delivered"
+    GOODS_USED = "goods_used"
+    OUTSIDE_THE_TERMS = "outside_the_terms"
+    BAD_FAITH = "bad_faith"
+    OTHER = "other"
+
+
+RULING_CODES: Mapping[Ruled, frozenset[RulingCode]] = MappingProxyType(
+    {
+        Ruled.APPROVE: frozenset(
+            {
+                RulingCode.EVIDENCE_CONVINCES,
+                RulingCode.RECORDS_WRONG,
+                RulingCode.MERCHANT_FAILED,
+                RulingCode.PLATFORM_FAILED,
+                RulingCode.GOODWILL,
+                RulingCode.OTHER,
+            }
+        ),
+        Ruled.REJECT: frozenset(
+            {
+                RulingCode.EVIDENCE_INSUFFICIENT,
+                RulingCode.GOODS_DELIVERED,
+                RulingCode.GOODS_USED,
+                RulingCode.OUTSIDE_THE_TERMS,
+                RulingCode.BAD_FAITH,
+                RulingCode.OTHER,
+            }
+        ),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """退款申请. `amount` in fen; None asks for all that the rules grant."""
@@ -332,8 +383,33 @@ class Buyer:
 
 
 @dataclass(frozen=True, slots=True)
+class Ruling:
+    """人工裁定 and when it was given. `amount` in fen: at most so much of what can be granted; None: all of it."""
+
+    outcome: Ruled
+    code: RulingCode
+    at: datetime
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """案件进程: what happened in the case before `as_of` that limits count from. None: it has not happened.
+
+    `resumed_at`: when the case last came back from waiting for the buyer, time that does not count against the
+    merchant. A `ruling` decides.
+    """
+
+    evidence_requested_at: datetime | None = None
+    review_started_at: datetime | None = None
+    resumed_at: datetime | None = None
+    appealed_at: datetime | None = None
+    ruling: Ruling | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """One claim and all that is known about it at `as_of`."""
+    """One claim and all that is known about it at `as_of`. `course` None: the claim is judged for the first time."""
 
     as_of: datetime
     claim: Claim
@@ -343,3 +419,4 @@ class Facts:
     evidence: tuple[Evidence, ...] = ()
     merchant: Merchant | None = None
     buyer: Buyer = Buyer()
+    course: Course | None = None

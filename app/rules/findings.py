@@ -34,6 +34,7 @@ class Effect(StrEnum):
 class Stage(IntEnum):
     """The order in which a claim is judged; the first stage that decides, decides."""
 
+    RULING = 0
     CANCELLATION = 1
     FORM = 2
     TOO_EARLY = 3

@@ -73,6 +73,9 @@ def _of_the_claim(standing: Standing) -> Iterator[tuple[str, Value]]:
     yield "policy", standing.policy.name
     yield "settlement_lag", Exact(standing.policy.settlement_lag)
     yield "strikes", standing.facts.buyer.strikes
+    ruling = standing.course.ruling
+    yield "ruling", None if ruling is None else ruling.outcome
+    yield "appealed_at", standing.course.appealed_at
 
 
 def _of_the_order(standing: Standing) -> Iterator[tuple[str, Value]]:

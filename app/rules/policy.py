@@ -108,10 +108,24 @@ class Escalation:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundRate:
+    """From which share of a merchant's orders its refunds are worth a signal.
+
+    `limit` in percent, reached by the limit itself. `orders`: with fewer a rate means nothing. Counted over `period`.
+    """
+
+    limit: int
+    orders: int
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """退款规则: one version of a policy, whole.
 
     `document` is the resolved source of this object (clause → plain value); `sources` names each clause's origin.
+    `second_review_above` in fen: a ruling that grants more needs a second person; None: no ruling does.
+    `refund_rate` None: a merchant's rate of refunds is not looked at.
     """
 
     name: str
@@ -137,6 +151,9 @@ class Policy:
     deposit: DepositUse
     advance_payout: bool
     strikes_limit: int
+    strike_lifetime: timedelta
+    second_review_above: int | None
+    refund_rate: RefundRate | None
     sources: Mapping[str, str]
     document: Mapping[str, object]
     sha256: str
@@ -172,6 +189,13 @@ class Policy:
             "the shortest is longer than the longest",
         )
         _require(self.strikes_limit >= 1, "strikes_limit", "at least one strike")
+        self._require_a_rate_that_can_be_reached()
+
+    def _require_a_rate_that_can_be_reached(self) -> None:
+        rate = self.refund_rate
+        if rate is not None:
+            _require(1 <= rate.limit <= 100, "refund_rate_limit", "from 1 to 100 percent")
+            _require(rate.orders >= 1, "refund_rate_orders", "at least one order")
 
 
 LONGEST_WINDOW = timedelta(days=3650)

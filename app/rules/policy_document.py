@@ -21,6 +21,7 @@ from app.rules.policy import (
     MerchantTurn,
     Policy,
     PolicyInvalid,
+    RefundRate,
     Review,
     ShortDelivery,
     Strictness,
@@ -130,6 +131,9 @@ def _build(resolved: dict[str, Any], sources: dict[str, str]) -> Policy:
         deposit=read.one_of("deposit", DepositUse),
         advance_payout=read.flag("advance_payout"),
         strikes_limit=read.count("strikes_limit"),
+        strike_lifetime=read.span("strike_lifetime"),
+        second_review_above=read.optional("second_review_above", read.count),
+        refund_rate=_refund_rate(read),
         sources=MappingProxyType(sources),
         document=MappingProxyType(resolved),
         sha256=sha256_of(canonical_json(resolved)),
@@ -178,6 +182,13 @@ def _escalation(read: "_Clauses") -> Escalation:
         court_above=read.count("court_above"),
         notarised_from=read.count("notarised_from"),
     )
+
+
+def _refund_rate(read: "_Clauses") -> RefundRate | None:
+    """All three clauses are read, limit or not: one that is missing or cannot be read is refused either way."""
+    limit = read.optional("refund_rate_limit", read.count)
+    orders, period = read.count("refund_rate_orders"), read.span("refund_rate_period")
+    return None if limit is None else RefundRate(limit, orders, period)
 
 
 def _member(value: str, kind: type[Member], clause: str) -> Member:

@@ -4,12 +4,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.rules.facts import Claim, Delivery, Evidence, Facts, Goods, Order, Payment, PaymentStatus, Reason, Usage
+from app.rules.facts import (
+    Claim,
+    Course,
+    Delivery,
+    Evidence,
+    Facts,
+    Goods,
+    Order,
+    Payment,
+    PaymentStatus,
+    Reason,
+    Usage,
+)
 from app.rules.policy import Policy
 from app.rules.reasons import REASONS, Fault
 from app.rules.weighing import Discounted, weigh_evidence
 
 USED = frozenset({Usage.ACTIVATED, Usage.CONSUMED})
+_FIRST_JUDGEMENT = Course()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,11 @@ class Standing:
     usage: Usage
     counting: tuple[Evidence, ...]
     discounted: tuple[Discounted, ...]
+
+    @property
+    def course(self) -> Course:
+        """What happened in the case before; nothing, where the claim is judged for the first time."""
+        return self.facts.course or _FIRST_JUDGEMENT
 
     @property
     def is_used(self) -> bool:

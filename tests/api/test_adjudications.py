@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.schemas.adjudications import EXAMPLES, NOT_DELIVERED
 from app.rules.catalogue import RULE_OF
+from app.rules.facts import RULING_CODES, Ruled, RulingCode
 from app.store.engine import transaction
 from app.store.sites import SiteStore
 from tests.api.conftest import Access
@@ -98,12 +99,47 @@ async def test_a_policy_that_does_not_exist_is_refused_at_its_place(site: Access
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/policy"]
 
 
+RULED = {"outcome": "approve", "code": "goodwill", "at": "2026-03-09T11:30:00+08:00"}
+
+
+async def test_what_a_person_ruled_decides(site: Access) -> None:
+    decision = await judged(site, _changed(course={"ruling": {**RULED, "amount": 5000}}))
+    assert (decision["outcome"], decision["decisive_rule"]) == ("approve", "granted-by-a-person")
+    assert (decision["refund"]["amount"], decision["refund"]["funding"]) == (5000, "platform")
+    assert decision["liability"] == "none"
+    refused = {"outcome": "reject", "code": "goods_delivered", "at": RULED["at"]}
+    decision = await judged(site, _changed(course={"ruling": refused, "appealed_at": RULED["at"]}))
+    assert (decision["outcome"], decision["decisive_rule"]) == ("reject", "refused-by-a-person")
+    assert "appeal" not in {each["action"] for each in decision["next"]}
+
+
+@pytest.mark.parametrize("code", RulingCode)
+@pytest.mark.parametrize("outcome", Ruled)
+async def test_a_ruling_has_a_code_of_its_own_outcome(site: Access, outcome: Ruled, code: RulingCode) -> None:
+    answer = await site.post(PATH, _changed(course={"ruling": {"outcome": outcome, "code": code, "at": RULED["at"]}}))
+    if code in RULING_CODES[outcome]:
+        assert answer.json()["outcome"] == outcome
+    else:
+        assert answer.status_code == 422
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["/course/ruling/code"]
+
+
+async def test_no_course_and_a_null_one_are_the_same_and_an_empty_one_comes_to_the_same(site: Access) -> None:
+    left_out, null, empty = [
+        await judged(site, body) for body in (NOT_DELIVERED, _changed(course=None), _changed(course={}))
+    ]
+    assert left_out == null
+    assert null["receipt"].pop("facts_sha256") != empty["receipt"].pop("facts_sha256")
+    assert null == empty
+
+
 def _changed(**changes: Any) -> dict[str, Any]:
     return {**NOT_DELIVERED, **changes}
 
 
 PAYMENT = NOT_DELIVERED["payments"][0]
 ORDER = NOT_DELIVERED["order"]
+_RULING = "/course/ruling"
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown field": (_changed(amout=1), "/amout"),
     "an unknown field deep inside": (_changed(claim={**NOT_DELIVERED["claim"], "amout": 1}), "/claim/amout"),
@@ -124,6 +160,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "/order/goods/terms/report_window",
     ),
     "strikes below nothing": (_changed(buyer={"strikes": -5}), "/buyer/strikes"),
+    "a course that is a list": (_changed(course=[]), "/course"),
+    "a course of another shape": (_changed(course={"appealed": True}), "/course/appealed"),
+    "an appeal without an offset": (_changed(course={"appealed_at": "2026-03-09T12:00:00"}), "/course/appealed_at"),
+    "a ruling without its time": (
+        _changed(course={"ruling": {"outcome": "approve", "code": "other"}}),
+        _RULING + "/at",
+    ),
+    "a ruling to wait": (_changed(course={"ruling": {**RULED, "outcome": "wait"}}), _RULING + "/outcome"),
+    "a ruling for a whim": (_changed(course={"ruling": {**RULED, "code": "whim"}}), _RULING + "/code"),
+    "a ruling of nothing": (_changed(course={"ruling": {**RULED, "amount": 0}}), _RULING + "/amount"),
+    "a ruling of too much": (_changed(course={"ruling": {**RULED, "amount": 10**12 + 1}}), _RULING + "/amount"),
+    "a ruling of half a fen": (_changed(course={"ruling": {**RULED, "amount": 0.5}}), _RULING + "/amount"),
+    "a refusal with an amount": (
+        _changed(course={"ruling": {**RULED, "outcome": "reject", "code": "other", "amount": 1}}),
+        _RULING + "/amount",
+    ),
 }
 
 

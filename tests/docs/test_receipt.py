@@ -1,5 +1,6 @@
 """The program in `docs/receipt.md` comes to the hashes that the service answers with."""
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,17 @@ FULL: dict[str, Any] = {
     "evidence": [{"kind": "error_screenshot", "party": "buyer", "captured_at": "2024-03-10T10:00:00+08:00"}],
     "merchant": {"merchant_id": "m-7", "response": {"position": "contest", "at": "2024-03-10T11:30:00+08:00"}},
 }
+# The same claim judged again, after all that can happen to a case.
+UNDER_WAY: dict[str, Any] = {
+    **FULL,
+    "course": {
+        "evidence_requested_at": "2024-03-10T10:00:00+08:00",
+        "review_started_at": "2024-03-10T03:00:00.5Z",
+        "resumed_at": "2024-03-10T02:30:00Z",
+        "appealed_at": "2024-03-10T11:10:00+08:00",
+        "ruling": {"outcome": "approve", "code": "goodwill", "at": "2024-03-10T11:55:00+08:00"},
+    },
+}
 
 
 def _program() -> dict[str, Callable[..., str]]:
@@ -71,7 +83,7 @@ async def test_the_program_finds_what_the_service_answers(service: Service) -> N
     async with httpx.AsyncClient(base_url=service.url, headers=service.headers) as api:
         policies = {each["name"]: each for each in (await api.get("/v1/policies")).json()["data"]}
         assert policies.keys() == PRESETS.keys()
-        for body in (FULL, *(example["value"] for example in EXAMPLES.values())):
+        for body in (FULL, UNDER_WAY, *(example["value"] for example in EXAMPLES.values())):
             answer = (await api.post("/v1/adjudications", json=body)).raise_for_status().json()
             receipt = answer["receipt"]
             assert PROGRAM["facts_sha256"](body, answer["judged_at"]) == receipt["facts_sha256"]
@@ -79,27 +91,38 @@ async def test_the_program_finds_what_the_service_answers(service: Service) -> N
 
 
 async def test_a_stored_decision_can_be_checked_and_judged_again(service: Service) -> None:
-    body = {name: value for name, value in FULL.items() if name not in {"as_of", "policy", "merchant"}}
     async with httpx.AsyncClient(base_url=service.url, headers=service.headers) as api:
-        filed = await api.post("/v1/cases", json=body, headers={"Idempotency-Key": "receipt-1"})
-        assert filed.status_code == 201, filed.text
+        await _file(api)
         facts, stored = await _stored(service)
-        decision = json.loads(stored)
-        assert PROGRAM["sha256_of"](json.loads(facts)) == decision["receipt"]["facts_sha256"]
-        again = json.loads(facts)
-        terms = again["order"]["goods"]["terms"]
-        assert terms["report_window"] == 90_061
-        terms["report_window"] = f"PT{terms['report_window']}S"
-        again["policy"] = "{name}@{version}".format_map(decision["policy"])
-        answer = await api.post("/v1/adjudications", json=again)
+        assert facts["course"] is None
+        await _check(api, facts, stored)
+
+
+async def _file(api: httpx.AsyncClient) -> str:
+    body = {name: value for name, value in FULL.items() if name not in {"as_of", "policy", "merchant"}}
+    filed = await api.post("/v1/cases", json=body, headers={"Idempotency-Key": "receipt-1"})
+    assert filed.status_code == 201, filed.text
+    return str(filed.json()["id"])
+
+
+async def _check(api: httpx.AsyncClient, facts: dict[str, Any], stored: str) -> None:
+    """The stored facts have the hash of the receipt, and judged again they give the stored bytes."""
+    decision = json.loads(stored)
+    assert PROGRAM["sha256_of"](facts) == decision["receipt"]["facts_sha256"]
+    again = copy.deepcopy(facts)
+    terms = again["order"]["goods"]["terms"]
+    assert terms["report_window"] == 90_061
+    terms["report_window"] = f"PT{terms['report_window']}S"
+    again["policy"] = "{name}@{version}".format_map(decision["policy"])
+    answer = await api.post("/v1/adjudications", json=again)
     assert answer.text == stored
 
 
-async def _stored(service: Service) -> tuple[str, str]:
+async def _stored(service: Service) -> tuple[dict[str, Any], str]:
     engine = create_engine(service.config)
     async with transaction(engine) as connection:
         row = (
             await connection.execute(text("SELECT facts, body FROM decisions ORDER BY judged_at DESC LIMIT 1"))
         ).one()
     await engine.dispose()
-    return row.facts, row.body
+    return json.loads(row.facts), row.body

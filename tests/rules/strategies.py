@@ -8,6 +8,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from app.rules.calendar import SHANGHAI
 from app.rules.facts import (
+    RULING_CODES,
     Buyer,
     CancelledBy,
     CardStatus,
@@ -15,6 +16,7 @@ from app.rules.facts import (
     Channel,
     ChatChannel,
     Claim,
+    Course,
     Delivery,
     DeliveryMode,
     Evidence,
@@ -33,6 +35,8 @@ from app.rules.facts import (
     Position,
     Reason,
     Remedy,
+    Ruled,
+    Ruling,
     Side,
     Terms,
     Trait,
@@ -213,13 +217,36 @@ def merchants(draw: DrawFn, anchor: datetime) -> Merchant | None:
 
 
 @st.composite
+def rulings(draw: DrawFn, at: datetime) -> Ruling:
+    outcome = draw(st.sampled_from(Ruled))
+    amount = draw(st.none() | MONEY) if outcome is Ruled.APPROVE else None
+    return Ruling(outcome, draw(st.sampled_from(sorted(RULING_CODES[outcome]))), at, amount)
+
+
+@st.composite
+def courses(draw: DrawFn, filed_at: datetime, as_of: datetime) -> Course:
+    """What may have happened between the filing and the judgement; a ruling in one of four."""
+    instants = st.sampled_from([filed_at, as_of, max(filed_at, as_of - span("1d")), as_of - (as_of - filed_at) / 2])
+    perhaps = st.none() | instants
+    ruled_at = draw(st.sampled_from([None, None, None, filed_at])) and draw(instants)
+    return Course(
+        evidence_requested_at=draw(perhaps),
+        review_started_at=draw(perhaps),
+        resumed_at=draw(perhaps),
+        appealed_at=draw(perhaps),
+        ruling=None if ruled_at is None else draw(rulings(ruled_at)),
+    )
+
+
+@st.composite
 def facts(draw: DrawFn, reasons: SearchStrategy[Reason] | None = None) -> Facts:
     """Any claim that the service would let through to the rules; two in three have nothing wrong with their form."""
     anchor = draw(ANCHORS)
     reason = draw(st.sampled_from(Reason) if reasons is None else reasons)
     filed_at = anchor + draw(FILED)
+    as_of = filed_at + draw(JUDGED)
     drawn = Facts(
-        as_of=filed_at + draw(JUDGED),
+        as_of=as_of,
         claim=Claim(
             reason=reason,
             filed_at=filed_at,
@@ -231,8 +258,16 @@ def facts(draw: DrawFn, reasons: SearchStrategy[Reason] | None = None) -> Facts:
         deliveries=draw(deliveries(anchor)),
         evidence=draw(evidence(anchor, reason)),
         merchant=draw(merchants(anchor)),
+        course=draw(courses(filed_at, as_of)) if draw(MOSTLY_NOT) else None,
     )
     return _in_order(drawn) if draw(st.sampled_from([True, True, False])) else draw(_with_odd_form(drawn))
+
+
+@st.composite
+def facts_under_way(draw: DrawFn) -> Facts:
+    """A claim that was judged before."""
+    drawn = draw(facts())
+    return replace(drawn, course=draw(courses(drawn.claim.filed_at, drawn.as_of)))
 
 
 def _in_order(drawn: Facts) -> Facts:

@@ -10,6 +10,7 @@ from app.rules.reasons import MERCHANT_FAULT, PAYMENT_REASONS, PLATFORM_FAULT, R
 from tests.rules.scenario import load_all
 
 STAGES = {
+    Stage.RULING: ["granted-by-a-person", "refused-by-a-person", "appeal-needs-a-person"],
     Stage.CANCELLATION: ["cancelled-by-seller"],
     Stage.FORM: [
         "remedy-must-be-refund",

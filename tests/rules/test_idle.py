@@ -10,6 +10,7 @@ from app.rules.facts import (
     CancelledBy,
     CardStatus,
     CardUse,
+    Course,
     EvidenceKind,
     Facts,
     MerchantResponse,
@@ -19,6 +20,9 @@ from app.rules.facts import (
     PaymentStatus,
     Position,
     Reason,
+    Ruled,
+    Ruling,
+    RulingCode,
     Side,
     Terms,
     Trait,
@@ -66,6 +70,8 @@ def test_a_bare_claim() -> None:
         "policy": "recharge",
         "settlement_lag": "PT15M",
         "strikes": 0,
+        "ruling": None,
+        "appealed_at": None,
         "order_status": "missing",
         "cancelled_by": None,
         "traits": [],
@@ -122,6 +128,7 @@ def test_a_claim_with_everything_on_record() -> None:
         ),
         merchant=a_merchant(status=MerchantStatus.SUSPENDED, response=MerchantResponse(Position.OFFER_REISSUE, AS_OF)),
         buyer=Buyer(1),
+        course=Course(appealed_at=AS_OF, ruling=Ruling(Ruled.REJECT, RulingCode.OTHER, AS_OF)),
     )
     seen = seen_in(rich)
     expected = {
@@ -145,6 +152,8 @@ def test_a_claim_with_everything_on_record() -> None:
         "third_party_statement": True,
         "merchant_status": "suspended",
         "merchant_position": "offer_reissue",
+        "ruling": "reject",
+        "appealed_at": "2026-04-13T15:00:00+08:00",
     }
     assert {name: seen[name] for name in expected} == expected
     assert seen["used_by"] == ["unknown", "other"]

@@ -13,7 +13,17 @@ import pytest
 from app.rules.canonical import canonical_json, sha256_of
 from app.rules.facts import Channel, DeliveryMode, EvidenceKind, Reason, Trait
 from app.rules.lengths import Exact, WorkingDays
-from app.rules.policy import CountedFrom, Coverage, DepositUse, Policy, PolicyInvalid, ShortDelivery, Strictness, When
+from app.rules.policy import (
+    CountedFrom,
+    Coverage,
+    DepositUse,
+    Policy,
+    PolicyInvalid,
+    RefundRate,
+    ShortDelivery,
+    Strictness,
+    When,
+)
 from app.rules.policy_document import policy_from
 from app.rules.presets import PRESETS
 
@@ -58,6 +68,11 @@ TABLE: dict[str, dict[str, Any]] = {
         "deposit": "deduct",
         "advance_payout": False,
         "strikes_limit": 2,
+        "strike_lifetime": "P365D",
+        "second_review_above": "none",
+        "refund_rate_limit": 20,
+        "refund_rate_orders": 20,
+        "refund_rate_period": "P30D",
     },
     "recharge": {
         "scheduled_promise": "PT24H",
@@ -124,6 +139,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "money_back_wechat_pay": "PT1H",
         "money_back_bank_card": "3 working days",
         "money_back_unionpay": "3 working days",
+        "second_review_above": 500_000,
     },
     "binghui": {
         "instant_promise": "PT5M",
@@ -226,6 +242,8 @@ def test_the_standard_is_read_into_its_own_types() -> None:
     assert (escalation.appeal, escalation.court_above, escalation.notarised_from) == (7 * day, 500_000, 300_000)
     assert escalation.channel_dispute_shortest == escalation.channel_dispute_longest == 180 * day
     assert (policy.deposit, policy.advance_payout, policy.strikes_limit) == (DepositUse.DEDUCT, False, 2)
+    assert (policy.strike_lifetime, policy.second_review_above) == (365 * day, None)
+    assert policy.refund_rate == RefundRate(limit=20, orders=20, period=30 * day)
 
 
 def test_other_presets_are_read_into_their_own_types() -> None:
@@ -237,7 +255,14 @@ def test_other_presets_are_read_into_their_own_types() -> None:
     assert chargeback.windows.general == timedelta(hours=24)
     assert chargeback.merchant_turn.length == WorkingDays(3)
     assert card_error.review.first_answer == Exact(timedelta(hours=48))
+    assert card_error.second_review_above == 500_000
     assert PRESETS["binghui"].deposit is DepositUse.FREEZE_FIRST
+
+
+def test_a_rate_of_refunds_without_a_limit_is_not_looked_at() -> None:
+    unwatched = policy_from(own(clauses={"refund_rate_limit": clause("none")}), base=STANDARD)
+    assert unwatched.refund_rate is None
+    assert unwatched.document["clauses"] == {**TABLE["standard"], "refund_rate_limit": "none"}
 
 
 def test_a_policys_hash_is_of_what_it_comes_to() -> None:
@@ -293,6 +318,8 @@ SPANS = (
     "appeal",
     "channel_dispute_shortest",
     "channel_dispute_longest",
+    "strike_lifetime",
+    "refund_rate_period",
 )
 LENGTHS = ("merchant_turn_length", "review", *(f"money_back_{channel}" for channel in Channel))
 OPTIONAL = ("cooling_off", "first_answer")
@@ -308,7 +335,8 @@ CHOICES = (
     "partial_claims",
     "deposit",
 )
-COUNTS = ("court_above", "notarised_from", "strikes_limit")
+COUNTS = ("court_above", "notarised_from", "strikes_limit", "refund_rate_orders")
+OPTIONAL_COUNTS = ("second_review_above", "refund_rate_limit")
 NOT_A_SPAN: tuple[Any, ...] = (
     "PT0S",
     "-PT1H",
@@ -324,12 +352,14 @@ NOT_A_SPAN: tuple[Any, ...] = (
     [],
 )
 NOT_A_CHOICE: tuple[Any, ...] = ("perhaps", "", None, 1, [], {}, "ALWAYS", "Reject")
+NOT_A_COUNT_OR_NONE: tuple[Any, ...] = (-1, 1.0, "2", "20%", "None", "", True, False, None, [])
 WRONG_VALUES: list[tuple[str, Any]] = [
     *((name, value) for name in SPANS for value in (*NOT_A_SPAN, "none")),
     *((name, value) for name in LENGTHS for value in ("PT0S", "0 working days", "3 workdays", "none", 3, None)),
     *((name, value) for name in OPTIONAL for value in ("None", "", None, False, "P1M")),
     *((name, value) for name in CHOICES for value in NOT_A_CHOICE),
-    *((name, value) for name in COUNTS for value in (-1, 1.0, "2", True, None)),
+    *((name, value) for name in COUNTS for value in (-1, 1.0, "2", True, None, "none")),
+    *((name, value) for name in OPTIONAL_COUNTS for value in NOT_A_COUNT_OR_NONE),
     *(("advance_payout", value) for value in ("yes", 1, 0, None, "true")),
     *(("excluded_traits", value) for value in (["heavy"], "trial", 5, None, [["trial"]], [1])),
 ]
@@ -355,6 +385,11 @@ def test_a_value_that_cannot_be_read_is_refused_naming_its_clause(name: str, val
         ({"channel_dispute_shortest": clause("P181D")}, "channel_dispute"),
         ({"channel_dispute_longest": clause("P179D")}, "channel_dispute"),
         ({"strikes_limit": clause(0)}, "strikes_limit"),
+        ({"refund_rate_limit": clause(0)}, "refund_rate_limit"),
+        ({"refund_rate_limit": clause(101)}, "refund_rate_limit"),
+        ({"refund_rate_orders": clause(0)}, "refund_rate_orders"),
+        ({"refund_rate_limit": clause("none"), "refund_rate_orders": clause("many")}, "refund_rate_orders"),
+        ({"refund_rate_limit": clause("none"), "refund_rate_period": clause("none")}, "refund_rate_period"),
         ({"colour": clause("red")}, "colour"),
         ({"review": "3 working days"}, "review"),
         ({"review": None}, "review"),
@@ -459,6 +494,10 @@ LIMITS_KEPT: list[Callable[[], Policy]] = [
     lambda: policy_from(own(clauses={"card_window": clause("P3650D")}), base=STANDARD),
     lambda: policy_from(own(clauses={"strikes_limit": clause(1)}), base=STANDARD),
     lambda: policy_from(own(clauses={"court_above": clause(0)}), base=STANDARD),
+    lambda: policy_from(own(clauses={"second_review_above": clause(0)}), base=STANDARD),
+    lambda: policy_from(own(clauses={"refund_rate_limit": clause(1)}), base=STANDARD),
+    lambda: policy_from(own(clauses={"refund_rate_limit": clause(100)}), base=STANDARD),
+    lambda: policy_from(own(clauses={"refund_rate_orders": clause(1)}), base=STANDARD),
     lambda: policy_from(own(clauses={"excluded_traits": clause([])}), base=STANDARD),
     lambda: policy_from(own(clauses={"merchant_turn": clause("never")}), base=STANDARD),
     lambda: policy_from(own(clauses={"partial_claims": clause("allow")}), base=STANDARD),

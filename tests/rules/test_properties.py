@@ -22,9 +22,24 @@ from app.rules.adjudicate import Verdict, decisive_finding, judge
 from app.rules.calendar import STATUTORY
 from app.rules.canonical import canonical_json
 from app.rules.catalogue import RULE_OF, RULES
+from app.rules.checks.ruling import APPEAL_NEEDS_A_PERSON, GRANTED_BY_A_PERSON
 from app.rules.decision import decide, decision_document, decision_text, idle_document
 from app.rules.explain import change_message, in_words, message
-from app.rules.facts import ChatChannel, Evidence, EvidenceKind, Facts, Party, PaymentStatus, Reason, Side, Usage
+from app.rules.facts import (
+    ChatChannel,
+    Course,
+    Evidence,
+    EvidenceKind,
+    Facts,
+    Party,
+    PaymentStatus,
+    Reason,
+    Ruled,
+    Ruling,
+    RulingCode,
+    Side,
+    Usage,
+)
 from app.rules.findings import Outcome, Rule, Stage, Value
 from app.rules.idle import idle_rules
 from app.rules.liability import Funding, Liability
@@ -109,7 +124,7 @@ def liability_and_funding_fit(verdict: Verdict) -> None:
     match verdict.outcome:
         case Outcome.APPROVE:
             assert verdict.refund is not None
-            by_platform = verdict.liability is Liability.PLATFORM
+            by_platform = verdict.liability in {Liability.PLATFORM, Liability.NONE}
             assert by_platform is (verdict.refund.funding is Funding.PLATFORM)
             if verdict.refund.funding is Funding.DEPOSIT:
                 merchant = verdict.standing.facts.merchant
@@ -117,7 +132,9 @@ def liability_and_funding_fit(verdict: Verdict) -> None:
                 assert merchant.deposit >= verdict.refund.amount
             if verdict.liability is Liability.BUYER:
                 assert verdict.refund.funding is Funding.MERCHANT
-            assert verdict.liability is not Liability.NONE
+            ruled = verdict.standing.course.ruling
+            goodwill = verdict.decisive.rule is GRANTED_BY_A_PERSON and ruled and ruled.code is RulingCode.GOODWILL
+            assert (verdict.liability is Liability.NONE) is bool(goodwill)
         case Outcome.REJECT:
             blamed = verdict.decisive.rule.id == "buyer-error"
             assert verdict.liability is (Liability.BUYER if blamed else Liability.NONE)
@@ -128,7 +145,12 @@ def liability_and_funding_fit(verdict: Verdict) -> None:
 def a_deferral_knows_its_end(verdict: Verdict) -> None:
     deferred = verdict.outcome in {Outcome.WAIT, Outcome.AWAIT_MERCHANT, Outcome.REQUEST_EVIDENCE}
     assert (verdict.decisive.until is not None) is deferred
-    if verdict.decisive.until is not None:
+    if verdict.decisive.until is None:
+        return
+    requested_at = verdict.standing.course.evidence_requested_at
+    if verdict.outcome is Outcome.REQUEST_EVIDENCE and requested_at is not None:
+        assert verdict.decisive.until.at == requested_at + verdict.standing.policy.evidence.supplement
+    else:
         assert verdict.decisive.until.at > verdict.standing.as_of
 
 
@@ -167,7 +189,7 @@ def test_drawn_facts_reach_every_outcome_and_nearly_every_rule() -> None:
     outcomes: Counter[Outcome] = Counter()
     found: set[str] = set()
 
-    @settings(steady, max_examples=2500, phases=[Phase.generate])
+    @settings(steady, max_examples=4000, phases=[Phase.generate])
     @given(facts(REASONS), POLICIES)
     def count(drawn: Facts, policy: Policy) -> None:
         verdict = judge(drawn, policy)
@@ -179,8 +201,8 @@ def test_drawn_facts_reach_every_outcome_and_nearly_every_rule() -> None:
     assert set(outcomes) == set(Outcome)
     assert min(outcomes.values()) > 20
     deciders = {rule.id for rule in RULES if rule.stage is not Stage.NOTE}
-    assert len(deciders - set(decided)) <= 3, deciders - set(decided)
-    assert len({rule.id for rule in RULES} - found) <= 1, {rule.id for rule in RULES} - found
+    assert len(deciders - set(decided)) <= 4, deciders - set(decided)
+    assert len({rule.id for rule in RULES} - found) <= 2, {rule.id for rule in RULES} - found
 
 
 # --- evidence
@@ -215,7 +237,9 @@ def test_evidence_that_counts_fits_and_supports_the_buyer_never_hurts_the_claim(
             assert piece in after.standing.counting
             moved[before.outcome, after.outcome] += 1
             if after.outcome is not before.outcome:
-                assert after.outcome in BETTER_THAN[before.outcome], (before.decisive.rule.id, after.decisive.rule.id)
+                contested = before.decisive.rule is APPEAL_NEEDS_A_PERSON  # in place of a rejection
+                better = BETTER_THAN[Outcome.REJECT if contested else before.outcome]
+                assert after.outcome in better, (before.decisive.rule.id, after.decisive.rule.id)
             elif before.refund is not None and after.refund is not None:
                 assert after.refund.amount == before.refund.amount
 
@@ -318,11 +342,16 @@ def test_every_counterfactual_is_true_and_leads_elsewhere(drawn: Facts, policy: 
 def test_the_deadline_that_carries_the_decisive_rule_is_unique(drawn: Facts, policy: Policy) -> None:
     decision = decide(drawn, policy)
     carrying = [deadline for deadline in decision.deadlines if deadline.rule == decision.verdict.decisive.rule.id]
-    assert len(carrying) == 1
-    assert carrying[0].moment.at > drawn.as_of
+    course = decision.verdict.standing.course
+    if decision.verdict.outcome is Outcome.REJECT and course.appealed_at is not None:
+        assert carrying == []  # a second appeal is not to be had
+    else:
+        [deadline] = carrying
+        stands_from = {"evidence_supplement": course.evidence_requested_at, "review": course.review_started_at}
+        assert deadline.moment.at > (stands_from.get(deadline.name) or drawn.as_of)
     names = [deadline.name for deadline in decision.deadlines]
     assert len(names) == len(set(names))
-    assert len(decision.next_actions) >= 1
+    assert decision.next_actions or (carrying == [] and decision.verdict.standing.balance == 0)
 
 
 def readable(text: str) -> bool:
@@ -463,7 +492,10 @@ def one_change_each(value: Any) -> list[Any]:
 
 
 def test_every_single_fact_is_in_the_canonical_text() -> None:
-    whole = max((scenario.facts for scenario in load_all()), key=lambda each: len(canonical_json(each)))
+    longest = max((scenario.facts for scenario in load_all()), key=lambda each: len(canonical_json(each)))
+    at = longest.as_of
+    ruling = Ruling(Ruled.APPROVE, RulingCode.GOODWILL, at, 100)
+    whole = replace(longest, course=Course(at, at, at, at, ruling))
     changed = [canonical_json(each) for each in one_change_each(whole)]
     assert len(changed) > 60
     assert len({canonical_json(whole), *changed}) == len(changed) + 1

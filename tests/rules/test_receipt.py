@@ -38,7 +38,10 @@ DEFAULTS: dict[str, Any] = {
     | {"sha256": None, "supports": None},
     "merchant": {"status": "active", "identity_verified": False, "deposit": 0, "response": None},
     "buyer": {"strikes": 0},
-    "": {"payments": [], "deliveries": [], "evidence": [], "merchant": None, "buyer": {}},
+    "course": {"evidence_requested_at": None, "review_started_at": None, "resumed_at": None, "appealed_at": None}
+    | {"ruling": None},
+    "ruling": {"amount": None},
+    "": {"payments": [], "deliveries": [], "evidence": [], "merchant": None, "buyer": {}, "course": None},
 }
 
 

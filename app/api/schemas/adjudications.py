@@ -12,6 +12,7 @@ from app.api.schemas.facts import (
     MOST_PIECES,
     BuyerIn,
     ClaimIn,
+    CourseIn,
     DeliveryIn,
     JudgedEvidenceIn,
     JudgedMerchantIn,
@@ -41,6 +42,9 @@ class AdjudicationIn(BodyIn):
     )
     merchant: JudgedMerchantIn | None = Field(default=None, description="商家.")
     buyer: BuyerIn = Field(default=BuyerIn(), description="买家.")
+    course: CourseIn | None = Field(
+        default=None, description="案件进程 · What happened in the case before; null: it is judged for the first time."
+    )
 
     @model_validator(mode="after")
     def _is_about_one_order(self) -> Self:
@@ -62,6 +66,7 @@ class AdjudicationIn(BodyIn):
             evidence=tuple(piece.fact(reused=piece.reused) for piece in self.evidence),
             merchant=None if self.merchant is None else self.merchant.fact(),
             buyer=Buyer(self.buyer.strikes),
+            course=None if self.course is None else self.course.fact(),
         )
 
 

@@ -2,17 +2,19 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from app.api.schemas.base import BodyIn
 from app.api.text import Amount, AmountOrZero, Duration, Flag, FreeText, Identifier, Instant, Sha256, refuse
 from app.rules.facts import (
+    RULING_CODES,
     CancelledBy,
     CardStatus,
     CardUse,
     Channel,
     ChatChannel,
     Claim,
+    Course,
     Delivery,
     DeliveryMode,
     Evidence,
@@ -30,6 +32,9 @@ from app.rules.facts import (
     Position,
     Reason,
     Remedy,
+    Ruled,
+    Ruling,
+    RulingCode,
     Side,
     Terms,
     Trait,
@@ -325,3 +330,70 @@ class BuyerIn(BodyIn):
     """买家."""
 
     strikes: Count = Field(default=0, description="失信记录数 · Breaches of good faith that have not expired.")
+
+
+class RulingIn(BodyIn):
+    """人工裁定: what a person decided."""
+
+    outcome: Ruled = Field(description="裁定结果 · Granted or refused.")
+    code: RulingCode = Field(description="裁定理由 · Why; each code belongs to one of the outcomes, `other` to both.")
+    at: Instant = Field(description="裁定时间 · When it was given.")
+    amount: Amount | None = Field(
+        default=None,
+        description="裁定退款上限（分） · In fen, of what is granted: at most so much. Left out or null: all of it.",
+    )
+
+    @field_validator("code")
+    @classmethod
+    def _fits_the_outcome(cls, code: RulingCode, checked: ValidationInfo) -> RulingCode:
+        outcome = checked.data.get("outcome")
+        if outcome is not None and code not in RULING_CODES[outcome]:
+            raise refuse(
+                "code_of_the_other_outcome",
+                en="This reason belongs to the other outcome of a ruling.",
+                zh="该裁定理由不适用于此裁定结果。",
+            )
+        return code
+
+    @field_validator("amount")
+    @classmethod
+    def _comes_with_a_grant(cls, amount: int | None, checked: ValidationInfo) -> int | None:
+        if amount is not None and checked.data.get("outcome") is Ruled.REJECT:
+            raise refuse(
+                "amount_of_a_refusal",
+                en="A ruling that refuses the claim names no amount.",
+                zh="驳回申请的裁定不能带有退款金额。",
+            )
+        return amount
+
+    def fact(self) -> Ruling:
+        """The ruling as the rules know it."""
+        return Ruling(self.outcome, self.code, self.at, self.amount)
+
+
+class CourseIn(BodyIn):
+    """案件进程: what happened in the case before, that limits count from."""
+
+    evidence_requested_at: Instant | None = Field(
+        default=None, description="首次要求补充证据的时间 · When more evidence was first asked for; its limit stands."
+    )
+    review_started_at: Instant | None = Field(
+        default=None, description="开始人工审核的时间 · When a person was first to look at it; the promise stands."
+    )
+    resumed_at: Instant | None = Field(
+        default=None,
+        description="恢复处理的时间 · When the case last came back from waiting for the buyer; the merchant's time is "
+        "not counted from before it.",
+    )
+    appealed_at: Instant | None = Field(default=None, description="申诉时间 · When the buyer appealed.")
+    ruling: RulingIn | None = Field(default=None, description="人工裁定 · What a person decided; it decides.")
+
+    def fact(self) -> Course:
+        """The course as the rules know it."""
+        return Course(
+            evidence_requested_at=self.evidence_requested_at,
+            review_started_at=self.review_started_at,
+            resumed_at=self.resumed_at,
+            appealed_at=self.appealed_at,
+            ruling=None if self.ruling is None else self.ruling.fact(),
+        )

@@ -44,7 +44,8 @@ def evidence(standing: Standing, *, conclusive: bool) -> Iterator[Finding]:
         return
     missing = missing_evidence(standing)
     if missing:
-        until = in_shanghai(standing.as_of + terms.supplement)
+        # The first request's time stands: a piece that is not enough does not win more of it.
+        until = in_shanghai((standing.course.evidence_requested_at or standing.as_of) + terms.supplement)
         facts: dict[str, Value] = {
             "reason": standing.reason,
             "missing": missing,

@@ -93,10 +93,12 @@ def merchant_deadline(standing: Standing, calendar: Calendar) -> Moment:
 
 
 def _counted_from(standing: Standing) -> datetime:
-    claim = standing.claim
+    claim, resumed_at = standing.claim, standing.course.resumed_at
+    asked_at = claim.filed_at
     if standing.policy.merchant_turn.counted_from is CountedFrom.FIRST_CONTACT:
-        return claim.first_contact_at or claim.filed_at
-    return claim.filed_at
+        asked_at = claim.first_contact_at or claim.filed_at
+    # While the case waited for the buyer, nobody asked the merchant anything.
+    return asked_at if resumed_at is None else max(asked_at, resumed_at)
 
 
 def merchant_turn(standing: Standing, calendar: Calendar, *, conclusive: bool) -> Iterator[Finding]:
