@@ -23,6 +23,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     HOST=0.0.0.0 \
     PORT=8000
+# Files of evidence, unless they go to a bucket. A volume that is mounted here takes over that anybody may write.
+RUN install -d -m 1777 /srv/kmr-files
 # A number, so that an orchestrator can see that it is not root; it owns none of the files above and needs none.
 USER 10001:10001
 EXPOSE 8000

@@ -15,6 +15,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 _LAUNCHER_NAMES = frozenset({"KMR_DATA_DIR", "KMR_TEST_DATABASE_URL"})
 _SANDBOX_KEY = re.compile(r"kmr_test_[!-~]{1,200}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _DRIVER = "postgresql+asyncpg"
 _VALUE_ERROR = "Value error, "
 
@@ -37,7 +38,14 @@ class Config(BaseSettings):
     sealing_key: bytes = Field(alias="KMR_SEALING_KEY", repr=False)
     allow_loopback_webhooks: bool = Field(default=False, alias="KMR_ALLOW_LOOPBACK_WEBHOOKS")
     pool_size: int = Field(default=8, alias="KMR_POOL_SIZE", ge=1, le=200)
+    files_url: str | None = Field(default=None, alias="KMR_FILES_URL")
+    max_file_mib: int = Field(default=20, alias="KMR_MAX_FILE_MIB", ge=1, le=100)
     log_level: LogLevel = Field(default="info", alias="KMR_LOG_LEVEL")
+
+    @property
+    def largest_file(self) -> int:
+        """In bytes."""
+        return self.max_file_mib * 1024 * 1024
 
     @classmethod
     def settings_customise_sources(
@@ -68,6 +76,13 @@ class Config(BaseSettings):
     def _of_32_bytes(cls, text: str) -> bytes:
         return _sealing_key(text)
 
+    @field_validator("files_url")
+    @classmethod
+    def _is_a_place(cls, url: str | None) -> str | None:
+        if url is not None and not _is_a_place_for_files(url):
+            raise ValueError("must look like file:///folder or s3://bucket/prefix")
+        return url
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_lower_case(cls, level: str) -> str:
@@ -78,6 +93,19 @@ class Config(BaseSettings):
         if self.sandbox_key is not None and not is_loopback(self.host):
             raise ValueError("KMR_SANDBOX_KEY: a fixed key is accepted only while HOST is a loopback address")
         return self
+
+
+def _is_a_place_for_files(url: str) -> bool:
+    """A bucket's credentials belong into the variables that are meant for them, and not into an address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if parts.query or parts.fragment:
+        return False
+    if parts.scheme == "s3":
+        return bool(_BUCKET.fullmatch(parts.netloc))
+    return parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
 
 
 def read_config(environment: Mapping[str, str]) -> Config:

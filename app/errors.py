@@ -173,6 +173,41 @@ class UnsupportedMediaType(Refusal):
         )
 
 
+class UnsupportedFile(Refusal):
+    """The bytes of a file are of no type that is taken, or are announced as one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "unsupported_file",
+            en="Send a PNG, JPEG, WebP, PDF, MP4 or UTF-8 text file, whole and with nothing appended to it, under its "
+            "own type or as application/octet-stream.",
+            zh="请发送完整且未附加其他内容的 PNG、JPEG、WebP、PDF、MP4 或 UTF-8 文本文件，Content-Type 为文件类型或 "
+            "application/octet-stream。",
+        )
+
+
+class UploadExpired(Refusal):
+    """The file was announced too long ago."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "upload_expired",
+            en="The time to send this file is over. Announce it again as new evidence.",
+            zh="该文件的上传期限已过。请重新提交证据并声明文件。",
+        )
+
+
+class TooSlow(Refusal):
+    """The body did not arrive in time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too_slow",
+            en="The body did not arrive in time. Send it again.",
+            zh="请求体未能及时送达。请重新发送。",
+        )
+
+
 class RateLimited(Refusal):
     """The key has used up its allowance; it may try again after `retry_after`."""
 
@@ -189,6 +224,18 @@ class Unavailable(Refusal):
             "unavailable",
             en="The service cannot reach its database. Retry with the same Idempotency-Key.",
             zh="服务暂时无法访问数据库。请以相同的 Idempotency-Key 重试。",
+        )
+        self.retry_after = retry_after
+
+
+class FilesUnavailable(Refusal):
+    """The place where files are kept cannot be reached, or is full."""
+
+    def __init__(self, retry_after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(
+            "files_unavailable",
+            en="The service cannot reach the place where it keeps files. Retry.",
+            zh="服务暂时无法访问文件存储。请重试。",
         )
         self.retry_after = retry_after
 

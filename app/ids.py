@@ -9,12 +9,15 @@ import re
 import secrets
 import string
 import zlib
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 Mode = Literal["test", "live"]
+Mint: TypeAlias = Callable[[], UUID]
+"""What new rows get their keys from."""
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 # 26 characters hold 130 bits, so the first may only carry the top three of the 128.

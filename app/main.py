@@ -11,11 +11,14 @@ from fastapi import FastAPI
 from app import logs
 from app.api import (
     adjudications,
+    bundle,
+    case_steps,
     cases,
     catalogue,
     deliveries,
     documentation,
     events,
+    evidence_files,
     health,
     limits,
     merchants,
@@ -23,10 +26,15 @@ from app.api import (
     orders,
     payments,
     problems,
+    records_import,
+    reviews,
+    signals,
+    stats,
     webhook_docs,
     webhook_endpoints,
 )
 from app.config import Config, ConfigError, read_config
+from app.files.cabinet import open_cabinet
 from app.sealing import Sealer
 from app.store.engine import create_engine
 
@@ -34,19 +42,29 @@ SECONDS_TO_FINISH = 10
 RESOURCES = (
     adjudications,
     cases,
+    case_steps,
+    evidence_files,
+    bundle,
     orders,
     payments,
     deliveries,
     merchants,
+    records_import,
     webhook_endpoints,
     events,
     catalogue,
+    reviews,
+    stats,
+    signals,
     health,
 )
 
 
 def create_app(config: Config) -> FastAPI:
-    """The application for this configuration; it connects when it starts, and lets go when it stops."""
+    """The application for this configuration; it connects when it starts, and lets go when it stops.
+
+    ConfigError where files are to be kept in a place that cannot be had.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,13 +86,14 @@ def create_app(config: Config) -> FastAPI:
     )
     app.state.config = config
     app.state.sealer = Sealer(config.sealing_key)
+    app.state.cabinet = None if config.files_url is None else open_cabinet(config.files_url)
     for resource in RESOURCES:
         app.include_router(resource.router)
     webhook_docs.install(app)
     openapi.install(app)
     documentation.install(app)
     problems.install(app)
-    limits.install(app)
+    limits.install(app, largest_upload=config.largest_file)
     return app
 
 
@@ -82,11 +101,12 @@ def run() -> None:
     """Serve until told to stop; requests under way get 10 s to finish."""
     try:
         config = read_config(os.environ)
+        app = create_app(config)
     except ConfigError as unusable:
         sys.exit(f"Cannot start: {unusable}")
     logs.configure(config.log_level)
     uvicorn.run(
-        create_app(config),
+        app,
         host=config.host,
         port=config.port,
         access_log=False,

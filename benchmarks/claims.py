@@ -21,6 +21,7 @@ from app.rules.facts import (
     PaymentStatus,
     Reason,
 )
+from app.services.assembling import PutForward
 from app.services.filing import Filing
 from app.store.record_rows import MerchantRow, OrderRow, PaymentRow, Told
 from benchmarks.stage import authorised
@@ -28,7 +29,7 @@ from benchmarks.stage import authorised
 FILED = 201
 JUDGED = 200
 NOT_FOUND = 404
-_ORDER = "A-@"
+_ORDER = "B-@"
 _KINDS = (
     EvidenceKind.CHAT_LOG,
     EvidenceKind.ORDER_RECORD,
@@ -181,7 +182,7 @@ def filing(now: datetime, number: int) -> Filing:
         claim=Claim(reason=Reason.NOT_DELIVERED, filed_at=now, amount=20_000),
         order_no=order_no,
         payment_nos=tuple(payment.payment_no for payment in records.payments),
-        evidence=tuple(replace(piece, kind=kind) for kind in _KINDS),
+        evidence=tuple(PutForward(replace(piece, kind=kind)) for kind in _KINDS),
         told=records,
         policy=None,
     )

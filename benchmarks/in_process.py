@@ -12,7 +12,6 @@ from app.services import idempotency
 from app.services.endpoints import AddressRules, NewEndpoint, register
 from app.services.filing import Filing, file_case
 from app.services.showing import case_document
-from app.store.cases import CaseStore
 from app.store.engine import transaction
 from app.store.record_rows import Told
 from app.store.records import RecordStore
@@ -31,8 +30,7 @@ async def file_one(engine: AsyncEngine, sealer: Sealer, filing: Filing) -> None:
         key = f"in-process-{filing.order_no}"
         request = idempotency.fingerprint("POST", "/v1/cases", {"order_no": filing.order_no})
         await idempotency.claim(connection, sealer, site_id, key, request, now=caller.now)
-        records, cases = RecordStore(connection, site_id), CaseStore(connection, site_id)
-        view = await file_case(filing, records=records, cases=cases, now=caller.now)
+        view = await file_case(filing, connection, site_id, now=caller.now)
         body = decision_text(case_document(view)).encode()
         reply = idempotency.Reply(201, {"ETag": '"1"', "Location": f"/v1/cases/{view.case.case_id}"}, body)
         await idempotency.keep(connection, sealer, site_id, key, reply)

@@ -12,9 +12,10 @@ from sqlalchemy import select
 
 from app.models.webhooks import Event
 from app.sealing import Sealer
-from app.services.examples import EXAMPLE_CASE
+from app.services.example_cases import example_cases
 from app.services.filing import Filing
 from app.store.engine import create_engine, transaction
+from app.store.sites import database_now
 from benchmarks.claims import Claims
 from benchmarks.in_process import file_one, listen_at, the_caller
 from benchmarks.plan import Plan, turns
@@ -82,8 +83,9 @@ async def _queue(shop: Shop, filings: Sequence[Filing], urls: Sequence[str]) -> 
         await asyncio.gather(*(some() for _ in range(WIDTH)))
         async with transaction(engine) as connection:
             site_id = (await the_caller(connection)).site.site_id
-            # The sandbox's example was told before anybody listened.
-            heard = (Event.site_id == site_id, Event.case_id != EXAMPLE_CASE)
+            # The sandbox's examples were told before anybody listened.
+            examples = [each.case_id for each in example_cases(await database_now(connection))]
+            heard = (Event.site_id == site_id, Event.case_id.not_in(examples))
             told = await connection.scalars(select(Event.full_data).where(*heard))
             return [text.encode() for text in told]
     finally:

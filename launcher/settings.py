@@ -47,6 +47,7 @@ def service_environment(settings: Settings, database_url: str) -> dict[str, str]
     given = {name: value for name, value in settings.environ.items() if value}
     defaults = {
         "KMR_SEALING_KEY": given.get("KMR_SEALING_KEY") or sealing_key(settings.places.kept),
+        "KMR_FILES_URL": (settings.places.kept / "files").as_uri(),
         # Receivers on this machine are what one tries out first; not when others can reach the API and name targets.
         "KMR_ALLOW_LOOPBACK_WEBHOOKS": "1" if is_loopback(settings.host) else "0",
         "PYTHONUNBUFFERED": "1",

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from launcher.postgres import Server, running
+from tests.database_clock import DatabaseClock, database_clock
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +47,13 @@ async def database_url(postgres: Server, template_database: str) -> AsyncIterato
     """The URL of a fresh clone of the template, for SQLAlchemy's async engine; dropped afterwards."""
     async with _database(postgres, "kmr_test", f"TEMPLATE {template_database}") as name:
         yield postgres.url(name)
+
+
+@pytest.fixture
+async def clock(database_url: str) -> AsyncIterator[DatabaseClock]:
+    """The hands of the clock of this test's database: what says `now()` there goes by it."""
+    async with database_clock(database_url) as hands:
+        yield hands
 
 
 def _migrate(url: str) -> None:

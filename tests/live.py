@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from launcher.ports import free_port
 
@@ -46,13 +47,14 @@ def environment(database_url: str, port: int) -> dict[str, str]:
 @contextmanager
 def live_service(database_url: str, *, worker: bool = False) -> Iterator[Live]:
     """API, sandbox site and, if asked, a worker on a migrated database; ended with the block."""
-    environ = environment(database_url, free_port())
-    made = subprocess.run(
-        [sys.executable, "-m", "app.cli", "sandbox"], cwd=CHECKOUT, env=environ, check=True, capture_output=True
-    )
-    assert json.loads(made.stdout)["key"] == KEY
-    url = f"http://127.0.0.1:{environ['PORT']}"
     with ExitStack() as stack:
+        files = Path(stack.enter_context(TemporaryDirectory()))
+        environ = {**environment(database_url, free_port()), "KMR_FILES_URL": files.as_uri()}
+        made = subprocess.run(
+            [sys.executable, "-m", "app.cli", "sandbox"], cwd=CHECKOUT, env=environ, check=True, capture_output=True
+        )
+        assert json.loads(made.stdout)["key"] == KEY
+        url = f"http://127.0.0.1:{environ['PORT']}"
         if worker:
             stack.enter_context(process("app.worker", environ))
         api = stack.enter_context(process("app.main", environ))

@@ -26,6 +26,7 @@ def test_the_least_environment_gives_the_defaults() -> None:
     assert (config.host, config.port, config.pool_size, config.log_level) == ("127.0.0.1", 8000, 8, "info")
     assert config.sandbox_key is None
     assert config.allow_loopback_webhooks is False
+    assert (config.files_url, config.largest_file) == (None, 20 * 1024 * 1024)
     assert config.sealing_key == bytes(range(200, 232))
 
 
@@ -37,9 +38,12 @@ def test_every_setting_is_read() -> None:
         KMR_ALLOW_LOOPBACK_WEBHOOKS="true",
         KMR_POOL_SIZE="3",
         KMR_LOG_LEVEL="WARNING",
+        KMR_FILES_URL="s3://bucket/evidence",
+        KMR_MAX_FILE_MIB="5",
     )
     assert (config.host, config.port, config.sandbox_key) == ("::1", 9001, "kmr_test_abc")
     assert (config.allow_loopback_webhooks, config.pool_size, config.log_level) == (True, 3, "warning")
+    assert (config.files_url, config.largest_file) == ("s3://bucket/evidence", 5 * 1024 * 1024)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
@@ -105,6 +109,18 @@ def test_a_fixed_sandbox_key_stays_on_this_machine() -> None:
         ("KMR_POOL_SIZE", "0"),
         ("KMR_LOG_LEVEL", "hush"),
         ("KMR_ALLOW_LOOPBACK_WEBHOOKS", "hush"),
+        ("KMR_MAX_FILE_MIB", "0"),
+        ("KMR_MAX_FILE_MIB", "101"),
+        ("KMR_FILES_URL", "/srv/hush"),
+        ("KMR_FILES_URL", "files/hush"),
+        ("KMR_FILES_URL", "file://hush/files"),
+        ("KMR_FILES_URL", "file:///"),
+        ("KMR_FILES_URL", "file:///srv/files?hush"),
+        ("KMR_FILES_URL", "s3://"),
+        ("KMR_FILES_URL", "s3://key:hush@bucket/x"),
+        ("KMR_FILES_URL", "s3://bucket/x#hush"),
+        ("KMR_FILES_URL", "https://hush.test/"),
+        ("KMR_FILES_URL", "file://[hush"),
         ("KMR_SEALING_KEY", "hush"),
         ("KMR_SEALING_KEY", base64.urlsafe_b64encode(bytes(31)).decode()),
         ("KMR_SEALING_KEY", "密" * 43),
@@ -121,6 +137,11 @@ def test_a_config_cannot_be_changed_and_shows_no_secret() -> None:
     with pytest.raises(ValidationError):
         config.port = 1  # type: ignore[misc]
     assert not any(secret in repr(config) for secret in ("hush", "pw", SEALING_KEY, repr(config.sealing_key)))
+
+
+@pytest.mark.parametrize("url", ["file:///srv/files", "file:///%E8%AF%81%20%23", "s3://my.bucket-1", "s3://bucket/a/b"])
+def test_places_for_files(url: str) -> None:
+    assert read(KMR_FILES_URL=url).files_url == url
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,31 @@
 """Cases: file a claim, read one, list them."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query
 from fastapi.openapi.models import Example
 from starlette.responses import Response
 
 from app.api.answers import entity_tag, json_answer
-from app.api.dependencies import CasesCaller, Once, Transaction, once, refuse_unknown_parameters
+from app.api.dependencies import CasesCaller, Once, Settings, Transaction, once, refuse_unknown_parameters
+from app.api.evidence_files import refuse_unkeepable
 from app.api.pages import cursor_of, position_of
-from app.api.schemas.cases import EXAMPLES, CaseIn, CaseOut, CasePageOut, CaseQuery
+from app.api.schemas.cases import EXAMPLES, CaseIn, CaseOut, CasePageOut, CaseQuery, FiledEvidenceIn
 from app.api.strict_route import StrictRoute
-from app.ids import read, show
+from app.config import Config
+from app.ids import new_uuid, read, show
 from app.models.closed_sets import Scope
-from app.services.assembling import delivery_row, merchant_row, order_row, payment_row
+from app.services.assembling import PutForward, delivery_row, merchant_row, order_row, payment_row
 from app.services.cases import get_case, list_cases
-from app.services.examples import EXAMPLE_CASE
+from app.services.example_cases import EXAMPLE_CASE
 from app.services.filing import Filing, file_case
 from app.services.showing import CASE, case_document, case_summary
 from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore
 from app.store.record_rows import Told
-from app.store.records import RecordStore
 
 router = APIRouter(
     prefix="/v1/cases", tags=["cases"], route_class=StrictRoute, dependencies=[Depends(refuse_unknown_parameters)]
@@ -29,7 +33,12 @@ router = APIRouter(
 
 
 # The case that the sandbox comes with, so that the documentation's example is there to be read.
-EXAMPLE_ID: Final[dict[str, Example]] = {"example": {"value": show(CASE, EXAMPLE_CASE)}}
+def example_id(case_id: UUID) -> dict[str, Example]:
+    """A case of the sandbox, for the documentation to fill in."""
+    return {"example": {"value": show(CASE, case_id)}}
+
+
+EXAMPLE_ID: Final = example_id(EXAMPLE_CASE)
 
 
 @router.post("", status_code=201, summary="提交退款申请 · File a claim", response_model=CaseOut)
@@ -37,6 +46,7 @@ async def file_claim(
     body: Annotated[CaseIn, Body(openapi_examples=EXAMPLES)],
     connection: Transaction,
     request: Annotated[Once, Depends(once(Scope.CASES, required=True))],
+    config: Settings,
 ) -> Response:
     """File a claim, with its records inline or sent before; the answer is the case with its first decision.
 
@@ -45,9 +55,8 @@ async def file_claim(
     """
     if request.replay is not None:
         return request.replay
-    site_id = request.caller.site.site_id
-    records, cases = RecordStore(connection, site_id), CaseStore(connection, site_id)
-    view = await file_case(_filing(body), records=records, cases=cases, now=request.caller.now)
+    now = request.caller.now
+    view = await file_case(_filing(body, now, config), connection, request.caller.site.site_id, now=now)
     document = case_document(view)
     headers = {"Location": f"/v1/cases/{document['id']}", "ETag": entity_tag(view.case.version)}
     return await request.answer(document, 201, headers)
@@ -73,7 +82,14 @@ async def page_of_cases(connection: Transaction, caller: CasesCaller, query: Ann
     return json_answer({"data": [case_summary(row) for row in page], "next_cursor": cursor_of(last)})
 
 
-def _filing(body: CaseIn) -> Filing:
+def put_forward(pieces: Sequence[FiledEvidenceIn], now: datetime, config: Config) -> tuple[PutForward, ...]:
+    """Evidence with the files that it announces; refused where this service keeps none, or none as large."""
+    announced = [(f"/evidence/{n}/file", piece.file) for n, piece in enumerate(pieces) if piece.file is not None]
+    refuse_unkeepable(announced, config)
+    return tuple(piece.put_forward(now, new_uuid) for piece in pieces)
+
+
+def _filing(body: CaseIn, now: datetime, config: Config) -> Filing:
     order_no = body.named_order()
     deliveries = body.deliveries if order_no is not None else []
     told = Told(
@@ -86,7 +102,7 @@ def _filing(body: CaseIn) -> Filing:
         claim=body.claim.fact(),
         order_no=order_no,
         payment_nos=(*body.payment_nos, *(payment.payment_no for payment in body.payments)),
-        evidence=tuple(piece.fact() for piece in body.evidence),
+        evidence=put_forward(body.evidence, now, config),
         told=told,
         policy=body.policy,
     )

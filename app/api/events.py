@@ -24,7 +24,7 @@ from app.errors import Fault, Invalid, NotFound, Place
 from app.ids import read, show
 from app.models.closed_sets import Scope
 from app.services.events import get_event, resend
-from app.services.examples import EXAMPLE_EVENT
+from app.services.example_cases import EXAMPLE_EVENT
 from app.services.showing import CASE, EVENT
 from app.services.showing_webhooks import ENDPOINT, attempt_document, event_document, event_summary
 from app.store.endpoints import EndpointStore

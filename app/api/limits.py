@@ -16,11 +16,16 @@ LARGEST_BODY: Final = 1024 * 1024
 MOST_DRAINED: Final = 8 * LARGEST_BODY
 _LONGEST_DRAIN: Final = timedelta(seconds=1)
 _API: Final = "/v1"
+UPLOADS: Final = "/v1/uploads/"
+"""Below this, the bodies of `PUT` are files."""
 
 
-def install(app: FastAPI) -> None:
-    """Put the limits around `app`. Call last, after `problems.install`, so that every answer carries the headers."""
-    app.add_middleware(BodyLimit)
+def install(app: FastAPI, *, largest_upload: int = LARGEST_BODY) -> None:
+    """Put the limits around `app`. Call last, after `problems.install`, so that every answer carries the headers.
+
+    `largest_upload`: bytes that a file may have; all other bodies are held to `LARGEST_BODY`.
+    """
+    app.add_middleware(BodyLimit, largest_upload=largest_upload)
     app.add_middleware(SafeHeaders)
 
 
@@ -30,35 +35,37 @@ class BodyLimit:
     The count does not depend on the app: even if the app swallows the refusal, the caller gets a 413.
     """
 
-    def __init__(self, app: ASGIApp, limit: int = LARGEST_BODY) -> None:
+    def __init__(self, app: ASGIApp, limit: int = LARGEST_BODY, largest_upload: int | None = None) -> None:
         self._app = app
         self._limit = limit
+        self._largest_upload = limit if largest_upload is None else largest_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app within the limit."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._announces_too_much(scope):
-            await self._refuse(scope, receive, send)
+            return
+        limit = self._limit_of(scope)
+        if _announces_more_than(limit, scope):
+            await self._refuse(scope, receive, send, limit)
         else:
-            await self._run_counted(scope, receive, send)
+            await self._run_counted(scope, receive, send, limit)
 
-    def _announces_too_much(self, scope: Scope) -> bool:
-        length = Headers(scope=scope).get("content-length", "")
-        # Longer than 18 digits is too much whatever they are; int() need not see them.
-        return length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > self._limit)
+    def _limit_of(self, scope: Scope) -> int:
+        is_upload = scope["method"] == "PUT" and str(scope["path"]).startswith(UPLOADS)
+        return self._largest_upload if is_upload else self._limit
 
-    async def _run_counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        counted = _Counted(receive, send, self._limit)
+    async def _run_counted(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        counted = _Counted(receive, send, limit)
         try:
             await self._app(scope, counted.receive, counted.send)
         except Exception:
             if not counted.must_refuse:
                 raise
         if counted.must_refuse:
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, receive, send, limit)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         """Answer at once, but end the answer only when the caller has had time to see it.
 
         A server that closes with unread bytes resets the connection, and the caller may never get the 413.
@@ -67,9 +74,15 @@ class BodyLimit:
         async def without_end(message: Message) -> None:
             await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
 
-        await respond(scope, TooLarge(self._limit))(scope, receive, without_end)
+        await respond(scope, TooLarge(limit))(scope, receive, without_end)
         await _drain(receive)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _announces_more_than(limit: int, scope: Scope) -> bool:
+    length = Headers(scope=scope).get("content-length", "")
+    # Longer than 18 digits is too much whatever they are; int() need not see them.
+    return length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit)
 
 
 async def _drain(receive: Receive) -> None:

@@ -28,14 +28,23 @@ errors are `application/problem+json` in Chinese, or in English with `Accept-Lan
 """
 TAGS: Final = [
     {"name": "adjudications", "description": "试算 · Judge facts; nothing is stored."},
-    {"name": "cases", "description": "案件 · Claims from filing to decision."},
+    {"name": "cases", "description": "案件 · Claims from filing to their end: evidence, answers, rulings, appeals."},
     {"name": "records", "description": "记录 · Orders, payments, deliveries and merchants as the site knows them."},
     {"name": "webhooks", "description": "回调 · Where events go, what was sent, what came back."},
+    {
+        "name": "oversight",
+        "description": "概览 · What waits for a person, how cases go, what the records show about good faith.",
+    },
     {"name": "catalogue", "description": "目录 · Reasons, rules and policies, in both languages."},
     {"name": "health", "description": "健康检查 · Whether the service lives and can serve."},
 ]
-# Those that can move money. To the framework the header is optional, or it would answer for its absence by itself.
-_KEYED: Final = (("/v1/cases", "post"),)
+# Those that can move money, each with a key of its own to try it with, since a key serves for one request. To the
+# framework the header is optional, or it would answer for its absence by itself.
+_KEYED: Final = {
+    "/v1/cases": "claim-A-2002",
+    "/v1/cases/{case_id}/merchant-response": "answer-A-1005",
+    "/v1/cases/{case_id}/ruling": "ruling-A-1007",
+}
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
 
 
@@ -69,8 +78,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for name, operations in document.get("webhooks", {}).items():
         _describe_webhook(name, operations["post"])
-    for path, method in _KEYED:
-        _require_key(document["paths"][path][method])
+    for path, key in _KEYED.items():
+        _require_key(document["paths"][path]["post"], key)
     for path, operations in document["paths"].items():
         for method in _METHODS:
             if method in operations:
@@ -78,12 +87,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _require_key(operation: dict[str, Any]) -> None:
+def _require_key(operation: dict[str, Any], example: str) -> None:
     for parameter in operation["parameters"]:
         if parameter["name"] == "Idempotency-Key":
             parameter["required"] = True
             # The documentation page fills a field in from here, and not from the schema's examples.
-            parameter["example"] = "claim-A-2002"
+            parameter["example"] = example
 
 
 def _describe_webhook(name: str, operation: dict[str, Any]) -> None:

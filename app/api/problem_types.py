@@ -40,11 +40,16 @@ MEANINGS: Final[dict[type[Refusal], dict[Language, str]]] = {
     },
     errors.Unauthenticated: {"en": "no valid API key.", "zh-CN": "没有有效的 API 密钥。"},
     errors.ScopeMissing: {"en": "the key lacks a scope.", "zh-CN": "密钥缺少所需权限。"},
+    errors.UploadExpired: {
+        "en": "a file was announced too long ago; announce it again.",
+        "zh-CN": "文件声明已过期，请重新声明。",
+    },
     errors.NotFound: {
         "en": "absent, or not visible to this key; the two look the same.",
         "zh-CN": "不存在，或对该密钥不可见，两者不作区分。",
     },
     MethodNotAllowed: {"en": "see the Allow header.", "zh-CN": "详见 Allow 响应头。"},
+    errors.TooSlow: {"en": "the body did not arrive in time.", "zh-CN": "请求体未能及时送达。"},
     errors.Conflict: {
         "en": "the present state does not allow this; `code` says why.",
         "zh-CN": "当前状态不允许该操作，原因见 code。",
@@ -59,6 +64,10 @@ MEANINGS: Final[dict[type[Refusal], dict[Language, str]]] = {
         "en": "send application/json in UTF-8.",
         "zh-CN": "请发送 UTF-8 的 application/json。",
     },
+    errors.UnsupportedFile: {
+        "en": "the bytes of a file are of no type that is taken as evidence.",
+        "zh-CN": "文件内容不是可接受的证据类型。",
+    },
     errors.Invalid: {"en": "`errors` names the fields.", "zh-CN": "字段错误见 errors。"},
     errors.IdempotencyKeyReused: {
         "en": "the key was used for another request.",
@@ -67,6 +76,10 @@ MEANINGS: Final[dict[type[Refusal], dict[Language, str]]] = {
     errors.RateLimited: {"en": "slow down; see Retry-After.", "zh-CN": "请降低频率，详见 Retry-After。"},
     Unexpected: {"en": "a fault of ours; retry.", "zh-CN": "服务内部错误，请重试。"},
     errors.Unavailable: {"en": "retry after Retry-After seconds.", "zh-CN": "请在 Retry-After 秒后重试。"},
+    errors.FilesUnavailable: {
+        "en": "the place where files are kept cannot be reached; retry.",
+        "zh-CN": "文件存储暂不可用，请重试。",
+    },
     errors.Busy: {
         "en": "another request holds the record; retry.",
         "zh-CN": "记录正被另一请求占用，请重试。",

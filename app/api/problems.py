@@ -33,18 +33,22 @@ STATUSES: Final[dict[type[Refusal], int]] = {
     errors.IdempotencyKeyMissing: 400,
     errors.Unauthenticated: 401,
     errors.ScopeMissing: 403,
+    errors.UploadExpired: 403,
     errors.NotFound: 404,
     MethodNotAllowed: 405,
+    errors.TooSlow: 408,
     errors.Conflict: 409,
     errors.IdempotencyKeyInUse: 409,
     errors.Stale: 412,
     errors.TooLarge: 413,
     errors.UnsupportedMediaType: 415,
+    errors.UnsupportedFile: 415,
     errors.Invalid: 422,
     errors.IdempotencyKeyReused: 422,
     errors.RateLimited: 429,
     Unexpected: 500,
     errors.Unavailable: 503,
+    errors.FilesUnavailable: 503,
     errors.Busy: 503,
 }
 
@@ -54,6 +58,7 @@ TITLES: Final[dict[int, dict[Language, str]]] = {
     403: {"en": "Forbidden", "zh-CN": "无权限"},
     404: {"en": "Not found", "zh-CN": "未找到"},
     405: {"en": "Method not allowed", "zh-CN": "方法不允许"},
+    408: {"en": "Request timeout", "zh-CN": "请求超时"},
     409: {"en": "Conflict", "zh-CN": "状态冲突"},
     412: {"en": "Precondition failed", "zh-CN": "版本已过期"},
     413: {"en": "Content too large", "zh-CN": "内容过大"},
@@ -155,9 +160,9 @@ def _kind(refusal: Refusal) -> type[Refusal]:
 def _headers(refusal: Refusal) -> dict[str, str]:
     if isinstance(refusal, errors.Unauthenticated):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(refusal, errors.Unavailable | errors.Busy | errors.RateLimited):
+    if isinstance(refusal, errors.Unavailable | errors.FilesUnavailable | errors.Busy | errors.RateLimited):
         return {"Retry-After": str(max(1, math.ceil(refusal.retry_after.total_seconds())))}
-    return {"Connection": "close"} if isinstance(refusal, errors.TooLarge) else {}
+    return {"Connection": "close"} if isinstance(refusal, errors.TooLarge | errors.TooSlow) else {}
 
 
 def _of_framework(scope: Scope, error: HTTPException) -> _Problem:

@@ -7,12 +7,19 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Header
 from starlette.responses import Response
 
 from app.api.schemas.webhook_bodies import (
+    BuyerRestrictionRecommended,
+    CaseAppealed,
     CaseApproved,
+    CaseDeadlineApproaching,
+    CaseDeadlineMissed,
     CaseEvidenceRequested,
     CaseFiled,
+    CaseLapsed,
     CaseMerchantTurn,
     CaseRejected,
     CaseReviewNeeded,
+    CaseWaiting,
+    CaseWithdrawn,
     EndpointTest,
     Envelope,
     RefundRequested,
@@ -26,7 +33,14 @@ BODIES: Final[dict[EventType, type[Envelope]]] = {
     EventType.CASE_APPROVED: CaseApproved,
     EventType.CASE_REJECTED: CaseRejected,
     EventType.CASE_REVIEW_NEEDED: CaseReviewNeeded,
+    EventType.CASE_WAITING: CaseWaiting,
+    EventType.CASE_APPEALED: CaseAppealed,
+    EventType.CASE_LAPSED: CaseLapsed,
+    EventType.CASE_WITHDRAWN: CaseWithdrawn,
+    EventType.CASE_DEADLINE_APPROACHING: CaseDeadlineApproaching,
+    EventType.CASE_DEADLINE_MISSED: CaseDeadlineMissed,
     EventType.REFUND_REQUESTED: RefundRequested,
+    EventType.BUYER_RESTRICTION_RECOMMENDED: BuyerRestrictionRecommended,
     EventType.ENDPOINT_TEST: EndpointTest,
 }
 _ROLES: Final = {EndpointRole.SITE: "站点", EndpointRole.MERCHANT: "商家", EndpointRole.CHANNEL: "支付渠道"}

@@ -1,29 +1,35 @@
 """Webhooks as the service sends them, made by the code that makes real ones, from facts and ids that never change."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
 from app.api.schemas.adjudications import DELIVERED, EXAMPLES, NOT_DELIVERED, AdjudicationIn
-from app.ids import show
-from app.models.closed_sets import RefundState
+from app.ids import Mint, show
 from app.outbound.catalogue import HEARD_BY, EndpointRole, EventType
 from app.outbound.envelope import envelope_for
-from app.rules.decision import Decision, decide, decision_document
-from app.rules.facts import Channel
+from app.rules.decision import decide
+from app.rules.lifecycle import CaseStatus
 from app.services.assembling import evidence_row
-from app.services.consequences import STATUS_OF, claim_document
+from app.services.consequences import Judgement, Step, consequences_of
+from app.services.filing import first_row, nothing_yet
 from app.services.policies import policy_named
-from app.services.showing import EVENT, case_document, refund_instruction, thin_case
-from app.store.case_rows import CaseRow, CaseView, RefundRow
+from app.services.progress import moved
+from app.services.showing import EVENT
+from app.services.telling import deadline_event, told_on_filing
+from app.store.case_rows import CaseView, NewEvent
+from app.store.cases import Consequences
 
 _FILED: Final = datetime.fromisoformat("2026-03-09T11:00:00+08:00")
-_SITE, _CASE, _REFUND, _EVENT, _ENDPOINT = (UUID(f"019cd02f-3d80-7000-8000-00000000000{n}") for n in range(1, 6))
+_SITE, _EVENT, _ENDPOINT = (UUID(f"019cd02f-3d80-7000-8000-00000000000{n}") for n in (1, 4, 5))
+_FIRST_ID: Final = UUID("019cd02f-3d80-7000-8000-000000000010")
 _REFUND_NO: Final = "rf01jcb0v8e4f5k9q6w1x2y3z4a5"
 
 _CLAIMED: Final = {"reason": "invalid_goods", "filed_at": "2026-03-09T11:00:00+08:00"}
+_PROMISED: Final = {**NOT_DELIVERED["order"]["goods"], "promised_at": "2026-03-09T20:00:00+08:00"}
 _FACTS: Final[Mapping[EventType, dict[str, Any]]] = {
     EventType.CASE_FILED: NOT_DELIVERED,
     EventType.CASE_APPROVED: NOT_DELIVERED,
@@ -36,8 +42,18 @@ _FACTS: Final[Mapping[EventType, dict[str, Any]]] = {
     EventType.CASE_REVIEW_NEEDED: {
         **NOT_DELIVERED, "claim": {**_CLAIMED, "reason": "other"}, "deliveries": [DELIVERED],
     },
+    EventType.CASE_WAITING: {**NOT_DELIVERED, "order": {**NOT_DELIVERED["order"], "goods": _PROMISED}},
+    EventType.BUYER_RESTRICTION_RECOMMENDED: {**NOT_DELIVERED, "deliveries": [DELIVERED], "buyer": {"strikes": 1}},
 }  # fmt: skip
-_SEQUENCE: Final = {EventType.CASE_FILED: 1, EventType.REFUND_REQUESTED: 3}
+# What happens to a case later starts from what another event's facts came to.
+_FACTS_OF_LATER: Final = {
+    EventType.CASE_WITHDRAWN: EventType.CASE_MERCHANT_TURN,
+    EventType.CASE_DEADLINE_APPROACHING: EventType.CASE_MERCHANT_TURN,
+    EventType.CASE_DEADLINE_MISSED: EventType.CASE_REVIEW_NEEDED,
+    EventType.CASE_LAPSED: EventType.CASE_EVIDENCE_REQUESTED,
+    EventType.CASE_APPEALED: EventType.CASE_REJECTED,
+}
+_SEQUENCE: Final = {EventType.CASE_FILED: 1, EventType.REFUND_REQUESTED: 3, **dict.fromkeys(_FACTS_OF_LATER, 3)}
 _ROLE_NAMES: Final = {
     EndpointRole.SITE: "发给站点 · To an endpoint of the role site",
     EndpointRole.MERCHANT: "发给商家 · To an endpoint of the role merchant",
@@ -66,62 +82,61 @@ def _body(role: EndpointRole, event_type: EventType, full: Mapping[str, Any], th
     return json.loads(body)
 
 
-def _decision(event_type: EventType) -> Decision:
-    body = AdjudicationIn.model_validate(_FACTS[event_type])
-    facts = body.facts(_FILED)
-    return decide(facts, policy_named(body.policy or "standard", at=_FILED))
-
-
 def _told(event_type: EventType) -> tuple[dict[str, Any], dict[str, Any]]:
     if event_type is EventType.ENDPOINT_TEST:
         tested = {"endpoint_id": show("we", _ENDPOINT)}
         return tested, tested
-    decision = _decision(event_type)
-    document, case = decision_document(decision), _case(decision)
-    refunds = tuple(_refunds(document))
-    if event_type is EventType.REFUND_REQUESTED:
-        instruction = refund_instruction(refunds[0], case, document["decisive_rule"])
-        return instruction, instruction
-    evidence = tuple(evidence_row(piece) for piece in decision.verdict.standing.facts.evidence)
-    shown = case_document(CaseView(case, None, evidence, refunds, timeline=()))
-    del shown["timeline"]
-    return {**shown, "decision": document, "next": document["next"]}, thin_case(case, document)
+    event = _event(event_type)
+    return _with_fixed_number(event.full_data), _with_fixed_number(event.thin_data)
 
 
-def _case(decision: Decision) -> CaseRow:
-    standing = decision.verdict.standing
-    assert standing.order is not None
-    return CaseRow(
-        case_id=_CASE,
-        order_no=standing.order.order_no,
-        merchant_id=standing.order.merchant_id,
-        buyer_id=standing.order.buyer_id,
-        reason=standing.reason,
-        status=STATUS_OF[decision.verdict.outcome],
-        claim=claim_document(standing.claim),
-        policy_name=standing.policy.name,
-        policy_version=standing.policy.version,
-        filed_at=standing.claim.filed_at,
-        created_at=standing.as_of,
-        updated_at=standing.as_of,
-        version=1,
-        next_sequence=1,
+def _event(event_type: EventType) -> NewEvent:
+    """The one of this type among all that its step tells."""
+    mint = _mint()
+    view, written = _filed(_FACTS[_FACTS_OF_LATER.get(event_type, event_type)], mint)
+    if event_type in _OF_DEADLINES:
+        return deadline_event(view, view.timers[-1], event_type, mint())
+    if event_type in _LATER:
+        _, written = consequences_of(view, _LATER[event_type](view), mint)
+    return next(event for event in written.events if event.type == event_type)
+
+
+def _mint() -> Mint:
+    ids = count(_FIRST_ID.int)
+    return lambda: UUID(int=next(ids))
+
+
+def _filed(document: dict[str, Any], mint: Mint) -> tuple[CaseView, Consequences]:
+    body = AdjudicationIn.model_validate(document)
+    facts = body.facts(_FILED)
+    judgement = Judgement.of(decide(facts, policy_named(body.policy or "standard", at=_FILED)))
+    case = first_row(judgement, None if facts.order is None else facts.order.order_no, _FILED, mint())
+    step = Step(
+        after=case,
+        told=told_on_filing(judgement.decision.verdict.outcome),
+        judgement=judgement,
+        evidence=tuple(evidence_row(piece) for piece in facts.evidence),
     )
+    return consequences_of(nothing_yet(case), step, mint)
 
 
-def _refunds(document: Mapping[str, Any]) -> Iterator[RefundRow]:
-    refund = document["refund"]
-    for allocation in () if refund is None else refund["allocations"]:
-        yield RefundRow(
-            refund_id=_REFUND,
-            refund_no=_REFUND_NO,
-            case_id=_CASE,
-            payment_no=allocation["payment_no"],
-            amount=allocation["amount"],
-            currency=refund["currency"],
-            channel=Channel(allocation["channel"]),
-            state=RefundState.REQUESTED,
-            expected_by=datetime.fromisoformat(allocation["expected_by"]),
-            created_at=_FILED,
-            updated_at=_FILED,
-        )
+def _with_fixed_number(text: str) -> dict[str, Any]:
+    """A refund's number is minted at random; here it must be the same each time."""
+    document: dict[str, Any] = json.loads(text)
+    for refund in (document, *document.get("refunds", ())):
+        if "refund_no" in refund:
+            refund["refund_no"] = _REFUND_NO
+    return document
+
+
+def _next(status: CaseStatus, told: EventType, *, ends: bool = False) -> Callable[[CaseView], Step]:
+    return lambda view: Step(after=moved(view.case, status, view.now), told=(told,), ends=ends)
+
+
+_OF_DEADLINES: Final = frozenset({EventType.CASE_DEADLINE_APPROACHING, EventType.CASE_DEADLINE_MISSED})
+_LATER: Final[Mapping[EventType, Callable[[CaseView], Step]]] = {
+    EventType.CASE_WITHDRAWN: _next(CaseStatus.WITHDRAWN, EventType.CASE_WITHDRAWN, ends=True),
+    EventType.CASE_LAPSED: _next(CaseStatus.LAPSED, EventType.CASE_LAPSED, ends=True),
+    EventType.CASE_APPEALED: _next(CaseStatus.APPEALED, EventType.CASE_APPEALED),
+    EventType.CASE_WAITING: _next(CaseStatus.WAITING, EventType.CASE_WAITING),
+}

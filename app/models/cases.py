@@ -9,8 +9,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, OfSite, amount_in_range, belongs_to, one_of, table_args
-from app.models.closed_sets import FILED_AGAIN_AFTER, CaseStatus, RefundState
+from app.models.closed_sets import FILED_AGAIN_AFTER, ActKind, RefundState
 from app.rules.facts import Channel, ChatChannel, EvidenceKind, Party, Reason, Side
+from app.rules.lifecycle import CaseStatus
 
 _ENDED = ", ".join(f"'{status}'" for status in FILED_AGAIN_AFTER)
 
@@ -22,7 +23,11 @@ class OfCase(OfSite):
 
 
 class Case(OfSite, Base):
-    """案件. `claim` as it was filed; `next_sequence` is the number of its next event."""
+    """案件. `claim` as it was filed; `next_sequence` is the number of its next event.
+
+    Limits count from when evidence was asked for, when a person's turn began, and when the case came back from waiting
+    for the buyer (`resumed_at`). `decided_at` is when it first came to an end.
+    """
 
     __tablename__ = "cases"
     __table_args__ = table_args(
@@ -56,6 +61,20 @@ class Case(OfSite, Base):
     updated_at: Mapped[datetime]
     version: Mapped[int]
     next_sequence: Mapped[int]
+    evidence_requested_at: Mapped[datetime | None]
+    review_started_at: Mapped[datetime | None]
+    resumed_at: Mapped[datetime | None]
+    appealed_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
+
+
+class CasePayment(OfCase, Base):
+    """A payment that a claim names although it is not its order's: a charge may have no order at all."""
+
+    __tablename__ = "case_payments"
+    __table_args__ = table_args(belongs_to("cases", "case_id"), Index(None, "site_id", "payment_no"))
+
+    payment_no: Mapped[str] = mapped_column(primary_key=True)
 
 
 class CaseEvidence(OfCase, Base):
@@ -64,6 +83,7 @@ class CaseEvidence(OfCase, Base):
     __tablename__ = "case_evidence"
     __table_args__ = table_args(
         belongs_to("cases", "case_id"),
+        belongs_to("evidence_files", "file_id"),
         one_of("kind", EvidenceKind),
         one_of("party", Party),
         one_of("channel", ChatChannel),
@@ -83,6 +103,24 @@ class CaseEvidence(OfCase, Base):
     reused: Mapped[bool]
     sha256: Mapped[str | None]
     supports: Mapped[str | None]
+    created_at: Mapped[datetime]
+    file_id: Mapped[UUID | None]
+
+
+class Act(OfCase, Base):
+    """行为: what a party did in a case, as it was done. Never updated."""
+
+    __tablename__ = "case_acts"
+    __table_args__ = table_args(
+        belongs_to("cases", "case_id"),
+        one_of("kind", ActKind),
+        Index(None, "site_id", "kind", "created_at"),
+    )
+
+    n: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    by: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime]
 
 

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from app.rules.lifecycle import CaseStatus
+
 
 class Scope(StrEnum):
     """权限: what a key may be used for."""
@@ -21,24 +23,6 @@ class RecordKind(StrEnum):
     PAYMENT = "payment"
     DELIVERY = "delivery"
     MERCHANT = "merchant"
-
-
-class CaseStatus(StrEnum):
-    """案件状态."""
-
-    FILED = "filed"
-    AWAITING_MERCHANT = "awaiting_merchant"
-    AWAITING_EVIDENCE = "awaiting_evidence"
-    WAITING = "waiting"
-    IN_REVIEW = "in_review"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-    APPEALED = "appealed"
-    REFUNDING = "refunding"
-    REFUND_FAILED = "refund_failed"
-    REFUNDED = "refunded"
-    WITHDRAWN = "withdrawn"
-    LAPSED = "lapsed"
 
 
 # A claim that came to nothing may be filed again. One that was granted may not, not even when its money has arrived:
@@ -65,3 +49,41 @@ class DispatchState(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class ActKind(StrEnum):
+    """行为类型: what a party did in a case."""
+
+    MERCHANT_RESPONSE = "merchant_response"
+    RULING = "ruling"
+    RULING_PROPOSAL = "ruling_proposal"
+    APPEAL = "appeal"
+    WITHDRAWAL = "withdrawal"
+    ESCALATION = "escalation"
+
+
+class TimerKind(StrEnum):
+    """提醒类型: some time before a deadline, or when it is over."""
+
+    APPROACHING = "approaching"
+    DUE = "due"
+
+
+class TimerState(StrEnum):
+    """计时状态. `kept`: what was promised was done in time; `void`: the deadline does not matter any more."""
+
+    PENDING = "pending"
+    FIRED = "fired"
+    KEPT = "kept"
+    VOID = "void"
+
+
+# Deadlines by which somebody promised something: they are watched, since nothing in a case changes when one is broken.
+PROMISES = frozenset({"review", "first_answer", "money_back"})
+
+
+class FileState(StrEnum):
+    """文件状态: announced and not there yet, or there."""
+
+    AWAITED = "awaited"
+    STORED = "stored"

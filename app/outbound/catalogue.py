@@ -16,6 +16,7 @@ class EventType(StrEnum):
     CASE_APPROVED = "case.approved"
     CASE_REJECTED = "case.rejected"
     CASE_REVIEW_NEEDED = "case.review_needed"
+    CASE_WAITING = "case.waiting"
     CASE_APPEALED = "case.appealed"
     CASE_LAPSED = "case.lapsed"
     CASE_WITHDRAWN = "case.withdrawn"
@@ -84,6 +85,9 @@ DESCRIPTIONS: Final[Mapping[EventType, Description]] = MappingProxyType(
         EventType.CASE_APPROVED: Description("The claim was approved; a refund follows.", "退款申请已通过，随后退款。"),
         EventType.CASE_REJECTED: Description("The claim was rejected, with reasons.", "退款申请被驳回，附理由。"),
         EventType.CASE_REVIEW_NEEDED: Description("A person must decide this case.", "此案需要人工裁定。"),
+        EventType.CASE_WAITING: Description(
+            "The case has to wait for a moment that is named.", "案件须等待至指定时间再行判定。"
+        ),
         EventType.CASE_APPEALED: Description("A decision was appealed.", "当事人对判定提出申诉。"),
         EventType.CASE_LAPSED: Description(
             "The case ended because evidence did not come in time.", "逾期未补充材料，案件终止。"

@@ -1,13 +1,54 @@
 """The only bridge between rows and facts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
-from app.rules.facts import Buyer, Claim, Delivery, Evidence, Facts, Goods, Merchant, Order, Payment, Terms
-from app.store.case_rows import EvidenceRow, OnFile
+from pydantic import TypeAdapter
+
+from app.rules.decision import instant
+from app.rules.facts import (
+    Buyer,
+    Claim,
+    Course,
+    Delivery,
+    Evidence,
+    Facts,
+    Goods,
+    Merchant,
+    MerchantResponse,
+    Order,
+    Payment,
+    Terms,
+)
+from app.store.case_rows import EvidenceRow, FileRow, OnFile
 from app.store.record_rows import DeliveryRow, HeldPayment, MerchantRow, OrderRow, PaymentRow
 
+_FACTS: Final = TypeAdapter(Facts)
+_CLAIM: Final = TypeAdapter(Claim)
+_PIECE: Final = tuple(field.name for field in fields(Evidence))
 
-def facts_of(claim: Claim, evidence: Iterable[Evidence], on_file: OnFile) -> Facts:
+
+@dataclass(frozen=True, slots=True)
+class PutForward:
+    """A piece of evidence as a party puts it forward, with the file that is to follow, if any."""
+
+    piece: Evidence
+    file: FileRow | None = None
+
+    def row(self, *, reused: bool) -> EvidenceRow:
+        """As it is stored. Whether the file was used before is the service's own finding."""
+        return replace(evidence_row(replace(self.piece, reused=reused)), file=self.file)
+
+
+def facts_of(
+    claim: Claim,
+    evidence: Iterable[Evidence],
+    on_file: OnFile,
+    *,
+    response: MerchantResponse | None = None,
+    course: Course | None = None,
+) -> Facts:
     """Everything that is known about a claim, judged at the database's own time."""
     return Facts(
         as_of=on_file.now,
@@ -16,10 +57,43 @@ def facts_of(claim: Claim, evidence: Iterable[Evidence], on_file: OnFile) -> Fac
         payments=tuple(payment_fact(row) for row in on_file.payments),
         deliveries=tuple(delivery_fact(row) for row in on_file.deliveries),
         evidence=tuple(evidence),
-        merchant=None if on_file.merchant is None else merchant_fact(on_file.merchant),
-        # A strike is recorded by what was seen in earlier cases; nothing records any yet.
-        buyer=Buyer(),
+        merchant=_merchant(on_file, response),
+        buyer=Buyer(on_file.strikes),
+        course=course,
     )
+
+
+def _merchant(on_file: OnFile, response: MerchantResponse | None) -> Merchant | None:
+    """A merchant that answered is somebody, even if the site never told of it."""
+    if on_file.merchant is not None:
+        return replace(merchant_fact(on_file.merchant), response=response)
+    if response is None or on_file.order is None:
+        return None
+    return Merchant(on_file.order.merchant_id, response=response)
+
+
+def facts_from(text: str) -> Facts:
+    """The facts of a stored decision, from their canonical text."""
+    return _FACTS.validate_json(text)
+
+
+def claim_document(claim: Claim) -> dict[str, Any]:
+    """A claim as it was filed, and as it is shown."""
+    contact = claim.first_contact_at
+    return {
+        "reason": claim.reason.value,
+        "remedy": claim.remedy.value,
+        "amount": claim.amount,
+        "filed_at": instant(claim.filed_at),
+        "first_contact_at": None if contact is None else instant(contact),
+        "via": claim.via.value,
+        "description": claim.description,
+    }
+
+
+def claim_from(document: Mapping[str, Any]) -> Claim:
+    """A claim as it was filed, from what is stored of it."""
+    return _CLAIM.validate_python(document)
 
 
 def order_fact(row: OrderRow) -> Order:
@@ -145,15 +219,9 @@ def merchant_row(merchant: Merchant) -> MerchantRow:
 
 def evidence_row(piece: Evidence) -> EvidenceRow:
     """A piece of evidence as it is stored."""
-    return EvidenceRow(
-        kind=piece.kind,
-        party=piece.party,
-        captured_at=piece.captured_at,
-        order_no=piece.order_no,
-        channel=piece.channel,
-        composite=piece.composite,
-        stamped=piece.stamped,
-        reused=piece.reused,
-        sha256=piece.sha256,
-        supports=piece.supports,
-    )
+    return EvidenceRow(**{name: getattr(piece, name) for name in _PIECE})
+
+
+def evidence_fact(row: EvidenceRow) -> Evidence:
+    """A piece of evidence as the rules know it."""
+    return Evidence(**{name: getattr(row, name) for name in _PIECE})

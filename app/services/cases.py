@@ -1,5 +1,6 @@
 """Cases as they stand: one, or a page of them."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,14 @@ async def get_case(case_id: UUID | None, cases: CaseStore) -> dict[str, Any]:
     if view is None:
         raise NotFound
     return case_document(view)
+
+
+async def decisions_of(case_id: UUID | None, cases: CaseStore) -> list[dict[str, Any]]:
+    """Every decision of a case, the first one first; NotFound for a case that is not this site's."""
+    decisions = [] if case_id is None else await cases.decisions(case_id)
+    if not decisions:
+        raise NotFound
+    return [{"n": n, "decision": json.loads(body)} for n, body in decisions]
 
 
 async def list_cases(

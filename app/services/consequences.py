@@ -1,95 +1,108 @@
-"""From a decision to all that is written because of it: the case's state, the decision whole, refunds, events."""
+"""From a step of a case to all that is written because of it: decision, refunds, deadlines, signals, events."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import Any
 
-from app.ids import mint_refund_no
-from app.models.closed_sets import CaseStatus, RefundState
-from app.outbound.catalogue import HEARD_BY, EventType
-from app.rules.decision import Decision, decision_document, decision_text, instant
-from app.rules.facts import Channel, Claim
-from app.rules.findings import Outcome
-from app.services.assembling import evidence_row
-from app.services.showing import case_document, refund_instruction, thin_case
-from app.store.case_rows import CaseRow, CaseView, DecisionRow, NewEvent, NewRefund, RefundRow, TimelineRow
+from app.ids import Mint, mint_refund_no
+from app.models.closed_sets import RefundState
+from app.outbound.catalogue import EventType
+from app.rules.decision import Decision, decision_document, decision_text, plain_value
+from app.rules.facts import Channel
+from app.rules.liability import Liability
+from app.rules.signals import Subject, signals_of
+from app.services.telling import restriction_event, told_events
+from app.services.timers import refund_rate_timer, timers_after, timers_of
+from app.store.case_rows import (
+    ActRow,
+    CaseRow,
+    CaseView,
+    DecisionRow,
+    EvidenceRow,
+    HeldEvidence,
+    NewEvent,
+    NewRefund,
+    NewSignal,
+    NewTimer,
+    RefundRow,
+    TimelineRow,
+)
 from app.store.cases import Consequences
 
-Mint: TypeAlias = Callable[[], UUID]
-
-STATUS_OF: Mapping[Outcome, CaseStatus] = {
-    Outcome.APPROVE: CaseStatus.APPROVED,
-    Outcome.REJECT: CaseStatus.REJECTED,
-    Outcome.WAIT: CaseStatus.WAITING,
-    Outcome.REQUEST_EVIDENCE: CaseStatus.AWAITING_EVIDENCE,
-    Outcome.AWAIT_MERCHANT: CaseStatus.AWAITING_MERCHANT,
-    Outcome.MANUAL_REVIEW: CaseStatus.IN_REVIEW,
-}
-# A claim that only has to wait is told by `case.filed` alone.
-TOLD_OF: Mapping[Outcome, EventType] = {
-    Outcome.APPROVE: EventType.CASE_APPROVED,
-    Outcome.REJECT: EventType.CASE_REJECTED,
-    Outcome.REQUEST_EVIDENCE: EventType.CASE_EVIDENCE_REQUESTED,
-    Outcome.AWAIT_MERCHANT: EventType.CASE_MERCHANT_TURN,
-    Outcome.MANUAL_REVIEW: EventType.CASE_REVIEW_NEEDED,
-}
+_PIECE = tuple(each.name for each in fields(EvidenceRow))
 
 
-def first_case_row(decision: Decision, order_no: str | None, now: datetime, case_id: UUID) -> CaseRow:
-    """A new case in the state that its first decision puts it in."""
-    standing = decision.verdict.standing
-    order = standing.order
-    return CaseRow(
-        case_id=case_id,
-        order_no=order_no,
-        merchant_id=None if order is None else order.merchant_id,
-        buyer_id=None if order is None else order.buyer_id,
-        reason=standing.reason,
-        status=STATUS_OF[decision.verdict.outcome],
-        claim=claim_document(standing.claim),
-        policy_name=standing.policy.name,
-        policy_version=standing.policy.version,
-        filed_at=standing.claim.filed_at,
-        created_at=now,
-        updated_at=now,
-        version=1,
-        next_sequence=1,
-    )
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision, and the document that is answered, stored and told of it."""
+
+    decision: Decision
+    document: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, decision: Decision) -> "Judgement":
+        """With its document, which is made once."""
+        return cls(decision, decision_document(decision))
 
 
-def claim_document(claim: Claim) -> dict[str, Any]:
-    """A claim as it was filed, and as it is shown."""
-    contact = claim.first_contact_at
-    return {
-        "reason": claim.reason.value,
-        "remedy": claim.remedy.value,
-        "amount": claim.amount,
-        "filed_at": instant(claim.filed_at),
-        "first_contact_at": None if contact is None else instant(contact),
-        "via": claim.via.value,
-        "description": claim.description,
-    }
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens to a case at once: what came in, what was decided, and what is told of it.
+
+    `after`: the case's row as it will be, but for the number of its next event. `ends`: the case's deadlines end
+    although nothing was decided. `kept`: the promises that this step keeps. `seen_before`: the signals about the buyer
+    that the case has given already, and whether each is a strike.
+    """
+
+    after: CaseRow
+    told: tuple[EventType, ...] = ()
+    judgement: Judgement | None = None
+    evidence: tuple[EvidenceRow, ...] = ()
+    acts: tuple[ActRow, ...] = ()
+    ends: bool = False
+    kept: frozenset[str] = frozenset()
+    overturned: str | None = None
+    payment_nos: tuple[str, ...] = ()
+    seen_before: Mapping[str, bool] = field(default_factory=dict)
 
 
-def consequences_of(decision: Decision, case: CaseRow, mint: Mint) -> tuple[CaseView, Consequences]:
-    """The case as it will stand once it is filed, and what is written with it, under ids from `mint`."""
-    document = decision_document(decision)
+def consequences_of(before: CaseView, step: Step, mint: Mint) -> tuple[CaseView, Consequences]:
+    """The case as it stands after a step, and what is written with it, under ids from `mint`."""
+    now = step.after.updated_at
+    decided = None if step.judgement is None else _decision_row(step.judgement)
+    timers = _timers(before, step, now)
+    signals = tuple(_signals(step, mint))
+    refunds = tuple(_refund_rows(step, mint))
     view = CaseView(
-        case=case,
-        decision=_decision_row(decision, document),
-        evidence=tuple(evidence_row(piece) for piece in decision.verdict.standing.facts.evidence),
-        refunds=tuple(_refund_rows(document, case, mint)),
-        timeline=(),
+        now=now,
+        case=step.after,
+        decision=decided or before.decision,
+        evidence=before.evidence + tuple(_placed(step.evidence, len(before.evidence), now)),
+        refunds=before.refunds + refunds,
+        timeline=before.timeline,
+        acts=before.acts + step.acts,
+        timers=before.timers if timers is None else timers_after(before.timers, timers, step.kept, now),
+        filed_again=before.filed_again,
     )
-    events = tuple(_events(view, document, mint))
-    told = replace(view, case=replace(case, next_sequence=len(events) + 1), timeline=_timeline(events, case.created_at))
-    refunds = [_new_refund(row) for row in view.refunds]
-    return told, Consequences(view.evidence, view.decision, events, refunds)
+    events = (*told_events(view, step.told, refunds, mint), *_restriction(view, step, signals, mint))
+    written = Consequences(
+        evidence=step.evidence,
+        decision=decided,
+        events=events,
+        refunds=[_new_refund(row) for row in refunds],
+        payment_nos=step.payment_nos,
+        acts=step.acts,
+        timers=timers,
+        kept=step.kept,
+        signals=signals,
+        overturned=step.overturned,
+    )
+    return _with_events(view, events), written
 
 
-def _decision_row(decision: Decision, document: dict[str, Any]) -> DecisionRow:
+def _decision_row(judgement: Judgement) -> DecisionRow:
+    decision, document = judgement.decision, judgement.document
     return DecisionRow(
         outcome=document["outcome"],
         decisive_rule=document["decisive_rule"],
@@ -97,15 +110,23 @@ def _decision_row(decision: Decision, document: dict[str, Any]) -> DecisionRow:
         policy_version=document["policy"]["version"],
         engine=document["receipt"]["engine"],
         facts=decision.facts_text,
-        body=decision_text(document),
+        body=decision_text(dict(document)),
         judged_at=decision.verdict.standing.as_of,
     )
 
 
-def _refund_rows(document: Mapping[str, Any], case: CaseRow, mint: Mint) -> Iterator[RefundRow]:
+def _placed(evidence: tuple[EvidenceRow, ...], there: int, now: datetime) -> Iterator[HeldEvidence]:
+    """The pieces in their places behind those that are there."""
+    for n, piece in enumerate(evidence, start=there + 1):
+        yield HeldEvidence(**{name: getattr(piece, name) for name in _PIECE}, n=n, created_at=now)
+
+
+def _refund_rows(step: Step, mint: Mint) -> Iterator[RefundRow]:
     """One instruction a payment; its number is minted here, once, and stored before anybody is told to pay."""
-    refund = document["refund"]
-    for allocation in () if refund is None else refund["allocations"]:
+    case, refund = step.after, None if step.judgement is None else step.judgement.document["refund"]
+    if refund is None:
+        return
+    for allocation in refund["allocations"]:
         yield RefundRow(
             refund_id=mint(),
             refund_no=mint_refund_no(),
@@ -116,8 +137,8 @@ def _refund_rows(document: Mapping[str, Any], case: CaseRow, mint: Mint) -> Iter
             channel=Channel(allocation["channel"]),
             state=RefundState.REQUESTED,
             expected_by=datetime.fromisoformat(allocation["expected_by"]),
-            created_at=case.created_at,
-            updated_at=case.created_at,
+            created_at=case.updated_at,
+            updated_at=case.updated_at,
         )
 
 
@@ -127,35 +148,44 @@ def _new_refund(row: RefundRow) -> NewRefund:
     )
 
 
-def _events(view: CaseView, document: Mapping[str, Any], mint: Mint) -> Iterator[NewEvent]:
-    case = view.case
-    full, thin = decision_text(_told_case(view, document)), decision_text(thin_case(case, document))
-    yield _event(mint(), EventType.CASE_FILED, full, thin, merchant_id=case.merchant_id)
-    outcome = TOLD_OF.get(Outcome(document["outcome"]))
-    if outcome is not None:
-        yield _event(mint(), outcome, full, thin, merchant_id=case.merchant_id)
-    for refund in view.refunds:
-        told = decision_text(refund_instruction(refund, case, document["decisive_rule"]))
-        yield _event(
-            mint(), EventType.REFUND_REQUESTED, told, told, merchant_id=case.merchant_id, channel=refund.channel
-        )
+def _timers(before: CaseView, step: Step, now: datetime) -> tuple[NewTimer, ...] | None:
+    """A decision sets all of a case's deadlines; without one they end or stay as they are."""
+    if step.judgement is None:
+        return () if step.ends else None
+    timers = timers_of(step.judgement.decision, before.timers, now)
+    if step.judgement.decision.verdict.liability is Liability.MERCHANT:
+        return (*timers, refund_rate_timer(now))
+    return timers
 
 
-def _told_case(view: CaseView, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The case as the API shows it; an event is itself a part of the timeline, so that is left out."""
-    shown = case_document(replace(view, decision=None))
-    del shown["timeline"]
-    return {**shown, "decision": document, "next": document["next"]}
+def _signals(step: Step, mint: Mint) -> Iterator[NewSignal]:
+    """What the judgement shows, if it was not seen in this case before."""
+    if step.judgement is None:
+        return
+    verdict = step.judgement.decision.verdict
+    expires_at = step.after.updated_at + verdict.standing.policy.strike_lifetime
+    for seen in signals_of(verdict):
+        if seen.subject is Subject.MERCHANT or seen.kind not in step.seen_before:
+            facts = {name: plain_value(value) for name, value in seen.facts.items()}
+            yield NewSignal(mint(), seen.subject, seen.subject_id, seen.kind, seen.rule, facts, seen.strike, expires_at)
 
 
-def _event(
-    event_id: UUID, kind: EventType, full: str, thin: str, *, merchant_id: str | None, channel: str | None = None
-) -> NewEvent:
-    heard_by = tuple(role.value for role, types in HEARD_BY.items() if kind in types)
-    return NewEvent(event_id, kind.value, full, thin, heard_by, merchant_id, channel)
+def _restriction(view: CaseView, step: Step, signals: tuple[NewSignal, ...], mint: Mint) -> Iterator[NewEvent]:
+    """The site is told when a buyer's strikes reach the number at which its policy stops approving automatically."""
+    new = sum(signal.strike for signal in signals)
+    if step.judgement is None or not new:
+        return
+    standing = step.judgement.decision.verdict.standing
+    before = standing.facts.buyer.strikes + sum(step.seen_before.values())
+    limit = standing.policy.strikes_limit
+    if before < limit <= before + new:
+        yield restriction_event(view, signals, strikes=before + new, limit=limit, event_id=mint())
 
 
-def _timeline(events: tuple[NewEvent, ...], now: datetime) -> tuple[TimelineRow, ...]:
-    return tuple(
-        TimelineRow(event.event_id, event.type, sequence, now) for sequence, event in enumerate(events, start=1)
+def _with_events(view: CaseView, events: tuple[NewEvent, ...]) -> CaseView:
+    first = view.case.next_sequence
+    said = tuple(
+        TimelineRow(event.event_id, event.type, sequence, view.now)
+        for sequence, event in enumerate(events, start=first)
     )
+    return replace(view, case=replace(view.case, next_sequence=first + len(events)), timeline=view.timeline + said)

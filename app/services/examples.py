@@ -1,54 +1,49 @@
 """The sandbox's records: what the examples in the documentation speak of."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from itertools import count
-from uuid import UUID
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from app.rules.facts import (
     CardStatus,
     CardUse,
     Channel,
-    Claim,
     DeliveryMode,
     GoodsKind,
     OrderStatus,
     PaymentStatus,
-    Reason,
     Usage,
 )
-from app.services.filing import Filing
 from app.store.record_rows import DeliveryRow, MerchantRow, OrderRow, PaymentRow, Told
 
-# What the documentation names as an example of a case and of an event, there to be looked at.
-EXAMPLE_CASE = UUID("01900000-0000-7000-8000-0000000005c0")
-EXAMPLE_EVENT = UUID("01900000-0000-7000-8000-0000000005c2")
-EXAMPLE_ORDER = "A-1000"
-
-
-def example_ids() -> Iterator[UUID]:
-    """The ids of the example case and of all that comes with it, in the order in which they are minted."""
-    return (UUID(int=EXAMPLE_CASE.int + number) for number in count())
-
-
-def example_filing(now: datetime) -> Filing:
-    """A claim for `A-1000`, which was paid for and never came."""
-    return Filing(Claim(Reason.NOT_DELIVERED, now), EXAMPLE_ORDER, (), (), Told(), None)
+# Before the documentation's pieces of evidence were captured, which bear fixed times: so they count in these cases.
+_ORDERED_LONG_AGO: Final = datetime(2026, 3, 9, tzinfo=UTC)
 
 
 def example_records(now: datetime) -> Told:
     """Orders of one merchant, with times that suit a claim made now.
 
     `A-1000`: paid two days ago, never delivered; the example case is about it. `A-1001`: paid a day ago, never
-    delivered. `A-1002`: a card that came an hour ago and is invalid. `A-1003`: paid twice within a
-    minute, delivered once.
+    delivered. `A-1002`: a card that came an hour ago and is invalid. `A-1003`: paid twice within a minute, delivered
+    once. `A-1004` to `A-1007`: cards ordered in advance that came an hour ago, for cases under way; `A-1008` and
+    `A-1009` were used.
     """
+    ordered_at = min(now - timedelta(hours=1), _ORDERED_LONG_AGO)
+    under_way = {f"A-{number}": Usage.UNKNOWN if number < 1008 else Usage.CONSUMED for number in range(1004, 1010)}
     return Told(
         orders=(
             _order("A-1000", 10_000, OrderStatus.PAID, now - timedelta(hours=50)),
             _order("A-1001", 20_000, OrderStatus.PAID, now - timedelta(hours=26)),
             _order("A-1002", 5_000, OrderStatus.DELIVERED, now - timedelta(hours=1, minutes=3)),
             _order("A-1003", 9_900, OrderStatus.COMPLETED, now - timedelta(hours=5)),
+            *(
+                replace(
+                    _order(order_no, 15_000, OrderStatus.DELIVERED, ordered_at),
+                    delivery_mode=DeliveryMode.SCHEDULED,
+                    promised_at=now - timedelta(minutes=58),
+                )
+                for order_no in under_way
+            ),
         ),
         payments=(
             _payment("P-0", "A-1000", Channel.ALIPAY, 10_000, now - timedelta(hours=50) + timedelta(seconds=30)),
@@ -56,6 +51,10 @@ def example_records(now: datetime) -> Told:
             _payment("P-2", "A-1002", Channel.WECHAT_PAY, 5_000, now - timedelta(hours=1, minutes=2)),
             _payment("P-3", "A-1003", Channel.ALIPAY, 9_900, now - timedelta(hours=5) + timedelta(seconds=20)),
             _payment("P-4", "A-1003", Channel.ALIPAY, 9_900, now - timedelta(hours=5) + timedelta(seconds=50)),
+            *(
+                _payment(f"P-{order_no[2:]}", order_no, Channel.ALIPAY, 15_000, now - timedelta(minutes=59))
+                for order_no in under_way
+            ),
         ),
         deliveries=(
             DeliveryRow(
@@ -65,6 +64,13 @@ def example_records(now: datetime) -> Told:
             DeliveryRow(
                 "D-3", "A-1003", delivered_at=now - timedelta(hours=4, minutes=58), face_value=9_900,
                 usage=Usage.CONSUMED, card_status=CardStatus.VALID,
+            ),
+            *(
+                DeliveryRow(
+                    f"D-{order_no[2:]}", order_no, delivered_at=now - timedelta(minutes=58), face_value=15_000,
+                    usage=usage,
+                )
+                for order_no, usage in under_way.items()
             ),
         ),
         merchants=(MerchantRow("m-7", identity_verified=True, deposit=500_000),),

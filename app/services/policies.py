@@ -1,12 +1,12 @@
 """Which policy judges a claim."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from app.errors import Fault, Invalid
 from app.rules.facts import Facts
 from app.rules.policy import Policy
 from app.rules.presets import PRESETS, STANDARD
-from app.store.case_rows import PolicyRow
+from app.store.case_rows import CaseRow, PolicyRow
 from app.store.sites import SiteStore
 
 
@@ -32,6 +32,11 @@ def policy_named(reference: str, *, at: datetime) -> Policy:
 def policy_in_force(row: PolicyRow | None) -> Policy:
     """The policy that a site had activated; before its first activation, the standard."""
     return PRESETS[STANDARD if row is None else row.name]
+
+
+def policy_of_case(case: CaseRow) -> Policy:
+    """The version that judges a case from its first decision to its last, whatever the site activates meanwhile."""
+    return policy_named(f"{case.policy_name}@{case.policy_version}", at=datetime.max.replace(tzinfo=UTC))
 
 
 async def active_policy(sites: SiteStore, at: datetime) -> Policy:

@@ -7,24 +7,51 @@ from uuid import UUID
 from app.errors import NotFound
 from app.models.closed_sets import RecordKind
 from app.store.engine import Connection
-from app.store.record_rows import Put, RecordRow, RecordVersionRow, Row, Stored, Told
+from app.store.record_rows import Change, Put, RecordRow, Row, Stored, Told
 from app.store.records import RecordStore, kind_of
+from app.store.rejudging import RejudgingStore
 
 
 async def put_record(
     connection: Connection, site_id: UUID, record: RecordRow, now: datetime, *, expected: int | None = None
 ) -> Put:
-    """Stores one record if it differs. Stale if it does not have the version `expected`.
+    """Stores one record if it differs; undecided cases that it bears on are then judged anew.
 
-    Conflict for a payment that would contradict the refunds promised on it.
+    Stale if it does not have the version `expected`. Conflict for a payment that would contradict the refunds promised
+    on it.
     """
-    [put] = await RecordStore(connection, site_id).put(kind_of(record), [record], now, expected=expected)
-    return put
+    store = RecordStore(connection, site_id)
+    puts = await store.put(kind_of(record), [record], now, expected=expected)
+    await RejudgingStore(connection, site_id).enqueue(puts, now, locked=store.locked)
+    return puts[0]
 
 
 async def put_records(connection: Connection, site_id: UUID, told: Told, now: datetime) -> Sequence[Put]:
-    """Stores many records, all or none. Invalid if one number comes with two contents."""
-    return await RecordStore(connection, site_id).put_all(told, now)
+    """The same for many records, all or none. Invalid if one number comes with two contents.
+
+    Answers with orders, payments, deliveries and merchants, each in the order given.
+    """
+    store = RecordStore(connection, site_id)
+    puts = await store.put_all(told, now)
+    if _bears_on_earlier(told, puts):
+        await RejudgingStore(connection, site_id).enqueue(puts, now, locked=store.locked)
+    return puts
+
+
+def _bears_on_earlier(told: Told, puts: Sequence[Put]) -> bool:
+    """Whether there may be a case that knows these records otherwise: not if all of them are of orders new with them.
+
+    A card may have been sold before under another order, and a merchant may be known from others.
+    """
+    created = {(put.kind, put.record_no) for put in puts if put.change is Change.CREATED}
+    is_new_merchant = any(kind is RecordKind.MERCHANT for kind, _ in created)
+    if is_new_merchant or any(put.change is Change.UPDATED for put in puts):
+        return True
+    new_orders = {number for kind, number in created if kind is RecordKind.ORDER}
+    payments = [row.order_no for row in told.payments if (RecordKind.PAYMENT, row.payment_no) in created]
+    deliveries = [row for row in told.deliveries if (RecordKind.DELIVERY, row.delivery_no) in created]
+    touched = {*payments, *(row.order_no for row in deliveries)}
+    return bool(touched - new_orders) or any(row.card_fingerprint is not None for row in deliveries)
 
 
 async def get_record(connection: Connection, site_id: UUID, row: type[Row], record_no: str) -> Stored[Row]:
@@ -33,13 +60,3 @@ async def get_record(connection: Connection, site_id: UUID, row: type[Row], reco
     if found is None:
         raise NotFound
     return found
-
-
-async def history_of(
-    connection: Connection, site_id: UUID, kind: RecordKind, record_no: str
-) -> Sequence[RecordVersionRow]:
-    """What was told of one record, the latest first; NotFound."""
-    versions = await RecordStore(connection, site_id).versions(kind, record_no)
-    if not versions:
-        raise NotFound
-    return versions

@@ -1,34 +1,84 @@
 """Objects as callers see them, in answers and in webhooks alike."""
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from app.ids import show
+from app.models.closed_sets import FileState, TimerKind, TimerState
+from app.rules.chain import chain_document, evidence_chain
 from app.rules.decision import instant
+from app.rules.escalation import beyond_document, beyond_the_site
 from app.rules.labels import words_of
-from app.store.case_rows import CaseRow, CaseView, DecisionRow, EvidenceRow, RefundRow, TimelineRow
+from app.rules.standing import read_standing
+from app.services.assembling import facts_from
+from app.services.policies import policy_of_case
+from app.services.situation import evidence_closes_at, next_steps
+from app.store.case_rows import (
+    ActRow,
+    CaseRow,
+    CaseView,
+    DecisionRow,
+    FileRow,
+    HeldEvidence,
+    RefundRow,
+    TimelineRow,
+    TimerRow,
+)
 
 CASE = "case"
 REFUND = "rfd"
 EVENT = "evt"
+FILE = "file"
 # The database gives a stored object back in an order of its own.
 CLAIM_FIELDS = ("reason", "remedy", "amount", "filed_at", "first_contact_at", "via", "description")
 
 
 def case_document(view: CaseView) -> dict[str, Any]:
-    """A case with its decision whole, its evidence, refunds and timeline."""
-    decision = None if view.decision is None else decision_of(view.decision)
+    """A case with all that belongs to it, and what may be done now."""
+    return {
+        **told_case(view),
+        "deadlines": [deadline_document(row) for row in view.timers if row.kind is TimerKind.DUE],
+        "acts": [act_document(row) for row in view.acts],
+        "timeline": [timeline_document(row) for row in view.timeline],
+        **_of_the_decision(view),
+    }
+
+
+def told_case(view: CaseView) -> dict[str, Any]:
+    """A case as events tell it: an event is itself a part of the timeline."""
     return {
         **case_summary(view.case),
         "claim": {name: view.case.claim[name] for name in CLAIM_FIELDS},
-        "decision": decision,
-        "evidence": [evidence_document(row) for row in view.evidence],
+        "decision": None if view.decision is None else decision_of(view.decision),
+        "evidence": [evidence_document(row, upload_of(row, view)) for row in view.evidence],
         "refunds": [refund_document(row) for row in view.refunds],
-        "timeline": [timeline_document(row) for row in view.timeline],
-        "next": [] if decision is None else decision["next"],
+        "next": next_steps(view),
     }
+
+
+def _of_the_decision(view: CaseView) -> dict[str, Any]:
+    """What the facts of the latest decision tell beyond it: the chain of evidence, and the ways beyond the site."""
+    if view.decision is None:
+        return {"evidence_chain": [], "beyond_the_site": None}
+    facts, policy = facts_from(view.decision.facts), policy_of_case(view.case)
+    as_judged = read_standing(facts, policy)
+    # What is open closes with time, although nothing happens in the case.
+    by_now = read_standing(replace(facts, as_of=view.now), policy)
+    return {
+        "evidence_chain": _placed(chain_document(evidence_chain(as_judged)), view),
+        "beyond_the_site": beyond_document(beyond_the_site(by_now)),
+    }
+
+
+def _placed(chain: list[dict[str, Any]], view: CaseView) -> list[dict[str, Any]]:
+    """With the pieces under their numbers in the case: the facts know only those that could be looked at."""
+    numbers = [row.n for row in view.evidence if row.is_there]
+    for entry in (entry for link in chain for entry in link["entries"]):
+        if entry["piece"] is not None:
+            entry["piece"] = numbers[entry["piece"]]
+    return chain
 
 
 def decision_of(row: DecisionRow) -> dict[str, Any]:
@@ -55,27 +105,38 @@ def case_summary(row: CaseRow) -> dict[str, Any]:
     }
 
 
-def thin_case(row: CaseRow, decision: Mapping[str, Any]) -> dict[str, Any]:
+def thin_case(view: CaseView) -> dict[str, Any]:
     """What a merchant needs to know of a case: no buyer, no evidence, no reasoning."""
-    refund = decision["refund"]
+    row, decision = view.case, None if view.decision is None else decision_of(view.decision)
+    refund = None if decision is None else decision["refund"]
     return {
         "id": show(CASE, row.case_id),
         "status": row.status.value,
         "reason": row.reason.value,
         "order_no": row.order_no,
         "merchant_id": row.merchant_id,
-        "outcome": decision["outcome"],
-        "decisive_rule": decision["decisive_rule"],
-        "liability": decision["liability"],
+        "outcome": None if decision is None else decision["outcome"],
+        "decisive_rule": None if decision is None else decision["decisive_rule"],
+        "liability": None if decision is None else decision["liability"],
         "refund_amount": None if refund is None else refund["amount"],
-        "deadlines": decision["deadlines"],
-        "next": decision["next"],
+        "deadlines": [] if decision is None else decision["deadlines"],
+        "next": next_steps(view),
     }
 
 
-def evidence_document(row: EvidenceRow) -> dict[str, Any]:
+def upload_of(row: HeldEvidence, view: CaseView) -> dict[str, Any] | None:
+    """Where the bytes of an announced file go, and until when they are taken; None once they are not."""
+    closes_at = evidence_closes_at(view)
+    if row.file is None or row.file.state is FileState.STORED or closes_at is None:
+        return None
+    until = min(row.file.expires_at, closes_at)
+    return {"method": "PUT", "url": f"/v1/uploads/{show(FILE, row.file.file_id)}", "until": instant(until)}
+
+
+def evidence_document(row: HeldEvidence, upload: dict[str, Any] | None) -> dict[str, Any]:
     """A piece of evidence; `reused` is the service's own finding."""
     return {
+        "n": row.n,
         "kind": row.kind.value,
         "party": row.party.value,
         "captured_at": instant(row.captured_at),
@@ -86,7 +147,47 @@ def evidence_document(row: EvidenceRow) -> dict[str, Any]:
         "reused": row.reused,
         "sha256": row.sha256,
         "supports": None if row.supports is None else row.supports.value,
+        "put_forward_at": _optional(row.created_at),
+        "file": None if row.file is None else file_document(row.file, upload),
     }
+
+
+def file_document(row: FileRow, upload: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A file of evidence. `upload`: where its bytes go, as long as they are awaited."""
+    return {
+        "id": show(FILE, row.file_id),
+        "state": row.state.value,
+        "name": row.name,
+        "media_type": row.media_type,
+        "size": row.size,
+        "sha256": row.sha256,
+        "upload": upload,
+    }
+
+
+def deadline_document(row: TimerRow) -> dict[str, Any]:
+    """A deadline of the case, and what became of it."""
+    return {
+        "name": row.name,
+        "at": instant(row.due_at),
+        "provisional": row.provisional,
+        "state": _DEADLINE_STATES[row.state],
+    }
+
+
+_DEADLINE_STATES = {
+    TimerState.PENDING: "running",
+    TimerState.FIRED: "over",
+    TimerState.KEPT: "kept",
+    TimerState.VOID: "void",
+}
+
+
+def act_document(row: ActRow) -> dict[str, Any]:
+    """What a party did in the case."""
+    # The database gives a stored object back in an order of its own.
+    details = dict(sorted(row.details.items()))
+    return {"kind": row.kind.value, "by": row.by, "at": instant(row.created_at), "details": details}
 
 
 def refund_document(row: RefundRow) -> dict[str, Any]:

@@ -9,9 +9,13 @@ from uuid import UUID
 from app import ids
 from app.errors import Fault, Invalid, NotFound
 from app.models.closed_sets import Scope
+from app.rules.facts import Position
 from app.rules.presets import PRESETS, STANDARD
-from app.services.examples import EXAMPLE_CASE, example_filing, example_ids, example_records
+from app.services.example_cases import TO_WITHDRAW, example_cases
+from app.services.examples import example_records
 from app.services.filing import file_case
+from app.services.parties import respond
+from app.services.steps import Target
 from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore
 from app.store.engine import Connection
@@ -96,7 +100,9 @@ async def _refresh_examples(connection: Connection, now: datetime) -> None:
         deliveries=tuple(each for each in told.deliveries if each.order_no in untouched),
         merchants=told.merchants,
     )
-    records = RecordStore(connection, SANDBOX)
-    await records.put_all(fresh, now)
-    if await cases.get(EXAMPLE_CASE) is None:
-        await file_case(example_filing(now), records=records, cases=cases, now=now, mint=example_ids().__next__)
+    await RecordStore(connection, SANDBOX).put_all(fresh, now)
+    for example in example_cases(now):
+        if await cases.get(example.case_id) is None:
+            await file_case(example.filing, connection, SANDBOX, now=now, mint=example.mint())
+            if example.case_id == TO_WITHDRAW:  # the merchant offers what withdrawing can take instead of the money
+                await respond(cases, Target(example.case_id), Position.OFFER_REISSUE, None, ())

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.models.closed_sets import CaseStatus, RefundState
+from app.models.closed_sets import ActKind, FileState, RefundState, TimerKind, TimerState
 from app.rules.facts import Channel, ChatChannel, EvidenceKind, Party, Reason, Side
+from app.rules.lifecycle import CaseStatus
+from app.rules.signals import SignalKind, Subject
 from app.store.record_rows import DeliveryRow, HeldPayment, MerchantRow, OrderRow
 
 
@@ -24,7 +26,8 @@ class OnFile:
     """All that is stored and bears on one claim.
 
     `deliveries` count `times_sold` over the site's orders with the same card. `reused`: those of the asked hashes that
-    were put forward in another order's case. `open_case_id`: the case that stands in the way of a new one.
+    were put forward in another order's case. `strikes`: the buyer's that count, seen in other cases.
+    `open_case_id`: the case that stands in the way of a new one.
     """
 
     now: datetime
@@ -35,6 +38,7 @@ class OnFile:
     policy: PolicyRow | None
     reused: frozenset[str]
     open_case_id: UUID | None
+    strikes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,27 @@ class NewCase:
     policy_name: str
     policy_version: int
     filed_at: datetime
+    evidence_requested_at: datetime | None = None
+    review_started_at: datetime | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file of evidence: as announced until it is stored, and as found in its bytes from then on. `size` in bytes."""
+
+    file_id: UUID
+    state: FileState
+    name: str
+    media_type: str
+    size: int
+    sha256: str | None
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """One piece of evidence, in the order in which it was put forward."""
+    """One piece of evidence, in the order in which it was put forward. `file` is announced together with the piece."""
 
     kind: EvidenceKind
     party: Party
@@ -67,6 +87,62 @@ class EvidenceRow:
     reused: bool = False
     sha256: str | None = None
     supports: Side | None = None
+    file: FileRow | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be looked at: a piece whose file has not come yet is not."""
+        return self.file is None or self.file.state is FileState.STORED
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvidence(EvidenceRow):
+    """A piece as it is kept: `n` is its place in the case, from 1."""
+
+    n: int = 0
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActRow:
+    """What a party did in a case. `details` fit for JSON."""
+
+    kind: ActKind
+    by: str | None
+    details: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewTimer:
+    """A deadline that is to take effect, or a reminder of it."""
+
+    name: str
+    kind: TimerKind
+    due_at: datetime
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow(NewTimer):
+    """A deadline as it stands."""
+
+    state: TimerState = TimerState.PENDING
+    settled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """Something that a rule saw about a buyer's or a merchant's good faith."""
+
+    signal_id: UUID
+    subject: Subject
+    subject_id: str
+    kind: SignalKind
+    rule: str
+    facts: Mapping[str, Any]
+    strike: bool
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +206,11 @@ class CaseRow:
     updated_at: datetime
     version: int
     next_sequence: int
+    evidence_requested_at: datetime | None = None
+    review_started_at: datetime | None = None
+    resumed_at: datetime | None = None
+    appealed_at: datetime | None = None
+    decided_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +242,29 @@ class TimelineRow:
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A case with all its children: `decision` is the latest, `timeline` in the order of what happened."""
+    """A case with all its children at `now`: `decision` is the latest, `timeline` in the order of what happened.
 
+    `filed_again`: there is another case of the same order and reason that is open or was granted.
+    """
+
+    now: datetime
     case: CaseRow
     decision: DecisionRow | None
-    evidence: tuple[EvidenceRow, ...]
+    evidence: tuple[HeldEvidence, ...]
     refunds: tuple[RefundRow, ...]
     timeline: tuple[TimelineRow, ...]
+    acts: tuple[ActRow, ...] = ()
+    timers: tuple[TimerRow, ...] = ()
+    filed_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A case that is locked, and all that bears on it. `signals`: what was seen in it, strikes by True."""
+
+    view: CaseView
+    on_file: OnFile
+    signals: Mapping[str, bool]
 
 
 @dataclass(frozen=True, slots=True)

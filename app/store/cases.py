@@ -1,32 +1,36 @@
 """Cases of one site."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, TextClause, exc, select, tuple_
+from sqlalchemy import ColumnElement, TextClause, exc, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import Conflict, Stale
-from app.models.cases import Case
-from app.models.closed_sets import CaseStatus
+from app.models.cases import Case, Refund
 from app.rules.facts import Reason
+from app.store.case_reading import DECISIONS, GET, HOLD, LOCK, LOCK_IF_FREE, LOCK_ORDER, READ
 from app.store.case_rows import (
+    ActRow,
     CaseFilter,
     CasePosition,
     CaseRow,
     CaseView,
     DecisionRow,
     EvidenceRow,
+    Held,
     NewCase,
     NewEvent,
     NewRefund,
+    NewSignal,
+    NewTimer,
     OnFile,
 )
-from app.store.case_sql import ADVANCE, FILE, GET, READ
+from app.store.case_writing import ADVANCE, FILE
 from app.store.engine import constraint_of
 
 _ON_FILE = TypeAdapter(OnFile)
@@ -37,17 +41,33 @@ _EVIDENCE = TypeAdapter(Sequence[EvidenceRow])
 _DECISIONS = TypeAdapter(Sequence[DecisionRow])
 _EVENTS = TypeAdapter(Sequence[NewEvent])
 _REFUNDS = TypeAdapter(Sequence[NewRefund])
+_ACTS = TypeAdapter(Sequence[ActRow])
+_TIMERS = TypeAdapter(Sequence[NewTimer])
+_SIGNALS = TypeAdapter(Sequence[NewSignal])
+_HELD = TypeAdapter(Held)
+_CASE_ROW = TypeAdapter(CaseRow)
 _COLUMNS = [Case.__table__.c[field.name] for field in fields(CaseRow)]
 
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What comes with a new case, or with a step of one. Events are numbered in the order given."""
+    """What comes with a new case, or with a step of one. Events are numbered in the order given.
+
+    `payment_nos`: payments that the claim names beside its order's. `timers` None leaves the case's as they are; else
+    they are all that it has from now on, and of those that it had, `kept` names the promises that were kept.
+    `overturned`: the rule whose signals about the buyer do not count any more.
+    """
 
     evidence: Sequence[EvidenceRow] = ()
     decision: DecisionRow | None = None
     events: Sequence[NewEvent] = ()
     refunds: Sequence[NewRefund] = ()
+    payment_nos: Sequence[str] = ()
+    acts: Sequence[ActRow] = ()
+    timers: Sequence[NewTimer] | None = None
+    kept: frozenset[str] = frozenset()
+    signals: Sequence[NewSignal] = ()
+    overturned: str | None = None
 
 
 class CaseStore:
@@ -57,13 +77,29 @@ class CaseStore:
         self._connection = connection
         self._site_id = site_id
 
+    async def lock_order(self, order_no: str | None) -> None:
+        """Lets nobody else file a claim on this order, tell records of it or move a case of it until the end."""
+        await self._connection.execute(LOCK_ORDER, {"site_id": self._site_id, "order_no": order_no})
+
+    async def lock(self, case_id: UUID, *, wait: bool = True) -> bool:
+        """Locks the case's order, its payments and the case, in this order; False where it is not there.
+
+        With `wait` False also where somebody else has it or its order.
+        """
+        statement = LOCK if wait else LOCK_IF_FREE
+        return bool(await self._connection.scalar(statement, {"site_id": self._site_id, "case_id": case_id}))
+
+    async def hold(self, case_id: UUID, *, hashes: Sequence[str] = ()) -> Held:
+        """A case that was locked before, and all that bears on it; `hashes` are asked about as in a filing."""
+        parameters = {"site_id": self._site_id, "case_id": case_id, "hashes": list(hashes)}
+        return _HELD.validate_json(await self._connection.scalar(HOLD, parameters))
+
     async def read_for_judgement(
         self,
         *,
         order_no: str | None,
         reason: Reason,
         payment_nos: Sequence[str] = (),
-        merchant_id: str | None = None,
         hashes: Sequence[str] = (),
         at: datetime | None = None,
     ) -> OnFile:
@@ -76,7 +112,6 @@ class CaseStore:
             "order_no": order_no,
             "reason": reason.value,
             "payment_nos": list(payment_nos),
-            "merchant_id": merchant_id,
             "hashes": list(hashes),
             "at": at,
         }
@@ -91,18 +126,32 @@ class CaseStore:
         if not await self._write(FILE, {"case": _CASE.dump_json(case).decode()}, consequences, now):
             raise case_open()
 
-    async def advance(
-        self, case_id: UUID, *, expected: int, status: CaseStatus, consequences: Consequences, now: datetime
-    ) -> None:
-        """The next step of a case that has the version `expected`; Stale if it has another. Conflicts as above."""
-        step = {"case_id": case_id, "expected": expected, "new_status": status.value}
+    async def advance(self, after: CaseRow, consequences: Consequences, now: datetime) -> None:
+        """The next step of a case: `after` is how it stands then, its version one more than before.
+
+        Stale if the case has another version than the one before. Conflicts as above.
+        """
+        step = {"case_id": after.case_id, "expected": after.version - 1, "new_status": after.status.value}
+        step["case"] = _CASE_ROW.dump_json(after).decode()
         if not await self._write(ADVANCE, step, consequences, now):
             raise Stale
+
+    async def expect_refunds(self, case_id: UUID, arrivals: Mapping[str, datetime], now: datetime) -> None:
+        """Sets anew when refunds are promised to be there, by payment."""
+        for payment_no, expected_by in sorted(arrivals.items()):
+            this = (Refund.site_id == self._site_id, Refund.case_id == case_id, Refund.payment_no == payment_no)
+            changed = update(Refund).where(*this).values(expected_by=expected_by, updated_at=now)
+            await self._connection.execute(changed)
 
     async def get(self, case_id: UUID) -> CaseView | None:
         """A case with its latest decision, evidence, refunds and timeline."""
         found = await self._connection.scalar(GET, {"site_id": self._site_id, "case_id": case_id})
         return None if found is None else _VIEW.validate_json(found)
+
+    async def decisions(self, case_id: UUID) -> list[tuple[int, str]]:
+        """Every decision of a case as it was answered, the first one first, with its number from 1."""
+        found = await self._connection.execute(DECISIONS, {"site_id": self._site_id, "case_id": case_id})
+        return [(row.n, row.body) for row in found]
 
     async def page(self, wanted: CaseFilter, *, limit: int, after: CasePosition | None = None) -> list[CaseRow]:
         """The latest `limit` cases that were created before `after`, newest first."""
@@ -126,6 +175,13 @@ class CaseStore:
             "decisions": _DECISIONS.dump_json(decisions).decode(),
             "events": _EVENTS.dump_json(consequences.events).decode(),
             "refunds": _REFUNDS.dump_json(consequences.refunds).decode(),
+            "payment_nos": list(consequences.payment_nos),
+            "acts": _ACTS.dump_json(consequences.acts).decode(),
+            "sets_timers": consequences.timers is not None,
+            "timers": _TIMERS.dump_json(consequences.timers or ()).decode(),
+            "kept": sorted(consequences.kept),
+            "signals": _SIGNALS.dump_json(consequences.signals).decode(),
+            "overturned": consequences.overturned,
         }
         try:
             return bool(await self._connection.scalar(statement, parameters))

@@ -100,7 +100,7 @@ Row = TypeVar("Row", OrderRow, PaymentRow, DeliveryRow, MerchantRow)
 
 
 class Change(StrEnum):
-    """What a put came to."""
+    """录入结果: what a put came to."""
 
     CREATED = "created"
     UPDATED = "updated"

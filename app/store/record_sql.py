@@ -1,5 +1,6 @@
 """The statements that write records: set-based, and writing only what differs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import FromClause, TextClause
@@ -7,6 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from app.models.closed_sets import RecordKind
 from app.models.records import Delivery, Merchant, Order, Payment
+from app.store.record_locks import CLAIMED, HELD_ORDERS, locks, touches_orders
 from app.store.statement import statement
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -17,7 +19,7 @@ _OURS = ("site_id", "reserved_amount", "version", "created_at", "updated_at")
 class Shape:
     """What the statements need to know of one kind. `told`: the columns that the site fills, its number first.
 
-    `frozen`: when a record must not be changed so, in terms of `t` (stored) and `g` (given).
+    `frozen`: when a record must not be changed so, in terms of `t` (stored) and `{g}` (given).
     """
 
     kind: RecordKind
@@ -39,7 +41,7 @@ def _shape(kind: RecordKind, table: FromClause, key: str, frozen: str = "false")
 
 
 # A payment on which a refund is promised stays where it is: the promise names its order's case and its channel.
-_PROMISED_ELSEWHERE = "t.reserved_amount > 0 AND (t.order_no, t.channel) IS DISTINCT FROM (g.order_no, g.channel)"
+_PROMISED_ELSEWHERE = "t.reserved_amount > 0 AND (t.order_no, t.channel) IS DISTINCT FROM ({g}.order_no, {g}.channel)"
 
 SHAPES = {
     RecordKind.ORDER: _shape(RecordKind.ORDER, Order.__table__, "order_no"),
@@ -50,39 +52,63 @@ SHAPES = {
 # Filings of one order take turns from the moment that they touch it, and so do all who touch its payments. A merchant
 # that many orders share is locked only by who changes it.
 LOCKED_BY_ALL = frozenset({RecordKind.ORDER, RecordKind.PAYMENT})
+# What an order row that is locked is called among the answers.
+LOCKED = "locked"
 
 
 def put_one_kind(shape: Shape) -> TextClause:
     """Writes records of one kind; with `expected`, only over that version."""
     held = f"(SELECT max(version) FROM held_{shape.table})"  # noqa: S608 - every name comes from the models
     guard = f"AND (:expected IS NULL OR {held} = :expected)"
-    return statement(f"WITH {_ctes(shape, locked=True, guard=guard)} {_answer(shape)}")
+    return _put((shape,), [_written(shape, locked=True, guard=guard, after=_first((shape,)))])
 
 
 def put_all_kinds() -> TextClause:
     """Writes records of all kinds, orders first, in one round trip."""
-    parts, before = [], None
-    for shape in SHAPES.values():
-        parts.append(_ctes(shape, locked=shape.kind in LOCKED_BY_ALL, after=before))
-        before = shape.table
-    return statement(f"WITH {', '.join(parts)} {' UNION ALL '.join(map(_answer, SHAPES.values()))}")
+    shapes = tuple(SHAPES.values())
+    parts, before = [], _first(shapes)
+    for shape in shapes:
+        parts.append(_written(shape, locked=shape.kind in LOCKED_BY_ALL, after=before))
+        before = f"put_{shape.table}"
+    return _put(shapes, parts)
 
 
-def _ctes(shape: Shape, *, locked: bool, guard: str = "", after: str | None = None) -> str:
-    """`given` (told now), `held` (stored before), `put` (written now) and `kept` (its history) of one kind.
+def _put(shapes: Sequence[Shape], written: Sequence[str]) -> TextClause:
+    """What is given, the locks that it needs, the writing of each kind, and the answers."""
+    kinds = [shape.kind for shape in shapes]
+    parts, answers = [*map(_given, shapes)], [*map(_answer, shapes)]
+    if touches_orders(kinds):
+        parts.append(locks(kinds))
+        answers.append(_LOCKED)
+    parts.extend(written)
+    return statement(f"WITH {', '.join(parts)} {' UNION ALL '.join(answers)}")
+
+
+def _first(shapes: Sequence[Shape]) -> str | None:
+    """What has to have run before the first kind is written."""
+    return CLAIMED if touches_orders([shape.kind for shape in shapes]) else None
+
+
+def _given(shape: Shape) -> str:
+    """`given`: told now, as rows."""
+    return f"""
+        given_{shape.table} AS MATERIALIZED (
+            SELECT * FROM jsonb_to_recordset(CAST(:{shape.table} AS jsonb)) AS told({shape.types})
+        )"""  # noqa: S608 - as above
+
+
+def _written(shape: Shape, *, locked: bool, guard: str = "", after: str | None) -> str:
+    """`held` (stored before), `put` (written now) and `kept` (its history) of one kind.
 
     The parts of a statement run in no promised order; counting what an earlier one returns makes it run first.
     """
     table, key = shape.table, shape.key
-    wait = f"AND (SELECT count(*) FROM put_{after}) >= 0" if after else ""  # noqa: S608 - as above
+    wait = f"AND (SELECT count(*) FROM {after}) >= 0" if after else ""  # noqa: S608 - as above
     updates = ", ".join(f"{column} = EXCLUDED.{column}" for column in shape.told[1:])
     return f"""
-        given_{table} AS MATERIALIZED (
-            SELECT * FROM jsonb_to_recordset(CAST(:{table} AS jsonb)) AS told({shape.types})
-        ),
         held_{table} AS MATERIALIZED (
             SELECT t.{key}, t.version, ({shape.each("t")}) IS NOT DISTINCT FROM ({shape.each("g")}) AS same,
-                   {shape.frozen} AS frozen
+                   {shape.frozen.format(g="g")} AS frozen
             FROM given_{table} g JOIN {table} t ON t.site_id = :site_id AND t.{key} = g.{key}
             WHERE t.{key} = ANY(ARRAY(SELECT {key} FROM given_{table})) {wait}
             ORDER BY t.{key} {"FOR UPDATE OF t" if locked else ""}
@@ -96,6 +122,7 @@ def _ctes(shape: Shape, *, locked: bool, guard: str = "", after: str | None = No
             ON CONFLICT (site_id, {key}) DO UPDATE
             SET {updates}, version = t.version + 1, updated_at = EXCLUDED.updated_at
             WHERE ({shape.each("t")}) IS DISTINCT FROM ({shape.each("EXCLUDED")})
+              AND NOT ({shape.frozen.format(g="EXCLUDED")})
             RETURNING t.*
         ),
         kept_{table} AS (
@@ -113,6 +140,9 @@ def _answer(shape: Shape) -> str:
         FROM given_{shape.table} g
         LEFT JOIN held_{shape.table} h USING ({shape.key})
         LEFT JOIN put_{shape.table} p USING ({shape.key})"""  # noqa: S608 - as above
+
+
+_LOCKED = f"SELECT '{LOCKED}', order_no, NULL, NULL, false, false FROM {HELD_ORDERS}"  # noqa: S608 - as above
 
 
 def get_one(shape: Shape) -> TextClause:

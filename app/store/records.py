@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import RowMapping, TextClause, exc
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import Busy, Conflict, Fault, Invalid, Stale
+from app.errors import Busy, Conflict, Fault, Invalid, Stale, pointer_to
 from app.models.closed_sets import RecordKind
 from app.store.engine import constraint_of
 from app.store.record_rows import (
@@ -27,11 +27,12 @@ from app.store.record_rows import (
     Stored,
     Told,
 )
-from app.store.record_sql import SHAPES, get_one, put_all_kinds, put_one_kind
+from app.store.record_sql import LOCKED, SHAPES, get_one, put_all_kinds, put_one_kind
 from app.store.statement import statement
 
 WITHIN_AMOUNT = "ck_payments_within_amount"
 MOST_VERSIONS = 100
+MOST_FAULTS = 50
 _TRIES = 3
 
 _MANY: Final[Mapping[RecordKind, TypeAdapter[Any]]] = {
@@ -66,18 +67,23 @@ class RecordStore:
     def __init__(self, connection: AsyncConnection, site_id: UUID) -> None:
         self._connection = connection
         self._site_id = site_id
+        self._locked: set[str] = set()
+
+    @property
+    def locked(self) -> frozenset[str]:
+        """The orders that were there and that this store has locked, until the transaction ends."""
+        return frozenset(self._locked)
 
     async def put(
         self, kind: RecordKind, records: Sequence[RecordRow], now: datetime, *, expected: int | None = None
     ) -> list[Put]:
-        """Store what differs, in one statement; answers in the order given.
+        """Store what differs, in one statement; answers in the order given. Locks the orders that it bears on first.
 
         `expected` (for one record) is the version that it must have; Stale otherwise. Conflict where a payment would
         fall below what is refunded and promised on it, or would leave the order or channel of a promise.
         """
         many = {kind: _once_each(kind, records)}
-        put = await self._put(_PUT[kind], many, now, expected)
-        return [put[kind, _number(record)] for record in records]
+        return _in_order_given({kind: records}, await self._put(_PUT[kind], many, now, expected))
 
     async def put_all(self, told: Told, now: datetime) -> list[Put]:
         """The same for all kinds in one statement; orders are written, or else locked, first."""
@@ -88,8 +94,7 @@ class RecordStore:
             RecordKind.MERCHANT: told.merchants,
         }
         unique = {kind: _once_each(kind, records) for kind, records in many.items()}
-        put = await self._put(_PUT_ALL, unique, now, None)
-        return [put[kind, _number(record)] for kind, records in many.items() for record in records]
+        return _in_order_given(many, await self._put(_PUT_ALL, unique, now, None))
 
     async def get(self, row: type[Row], record_no: str) -> Stored[Row] | None:
         """`get(OrderRow, "A-1001")`: the record as it stands."""
@@ -111,7 +116,9 @@ class RecordStore:
         if len(many) == 1:
             parameters["expected"] = expected
         for _ in range(_TRIES):
-            answers = await self._execute(put, parameters)
+            found = await self._execute(put, parameters)
+            self._locked.update(each["record_no"] for each in found if each["kind"] == LOCKED)
+            answers = [each for each in found if each["kind"] != LOCKED]
             _check(answers, expected)
             # One that was neither there nor written was told in the same words by somebody else at this very moment.
             if all(answer["same"] or answer["written"] for answer in answers):
@@ -161,18 +168,39 @@ def _number(record: RecordRow) -> str:
     return cast(str, getattr(record, SHAPES[kind_of(record)].key))
 
 
+def _in_order_given(
+    many: Mapping[RecordKind, Sequence[RecordRow]], put: Mapping[tuple[RecordKind, str], Put]
+) -> list[Put]:
+    """One answer for each record; a record that was given twice has not changed the second time."""
+    answers: dict[tuple[RecordKind, str], Put] = {}
+    ordered: list[Put] = []
+    for key in ((kind, _number(record)) for kind, records in many.items() for record in records):
+        again = key in answers
+        answers[key] = replace(put[key], change=Change.UNCHANGED) if again else put[key]
+        ordered.append(answers[key])
+    return ordered
+
+
 def _once_each(kind: RecordKind, records: Sequence[RecordRow]) -> tuple[RecordRow, ...]:
-    """Each record once; Invalid if one number came with two different contents."""
-    unique = {_number(record): _in_order(record) for record in records}
-    if any(unique[_number(record)] != _in_order(record) for record in records):
-        raise Invalid(
-            Fault(
-                "", "duplicate_record",
-                en=f"Two different records of kind '{kind}' bear the same number.",
-                zh=f"两条不同的 {kind} 记录使用了同一编号。",
-            )
-        )  # fmt: skip
+    """Each record once; Invalid if one number came with two different contents, naming the later ones."""
+    unique: dict[str, RecordRow] = {}
+    faults = [
+        _another(kind, place)
+        for place, record in enumerate(map(_in_order, records))
+        if unique.setdefault(_number(record), record) != record
+    ]
+    if faults:
+        raise Invalid(*faults[:MOST_FAULTS])
     return tuple(unique.values())
+
+
+def _another(kind: RecordKind, place: int) -> Fault:
+    return Fault(
+        pointer_to(SHAPES[kind].table, place),
+        "duplicate_record",
+        en=f"Another record of kind '{kind}' with other contents bears the same number.",
+        zh=f"另有一条内容不同的 {kind} 记录使用了同一编号。",
+    )
 
 
 def _in_order(record: RecordRow) -> RecordRow:

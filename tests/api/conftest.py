@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -64,14 +65,16 @@ Opener = Callable[..., Awaitable[Access]]
 
 
 @pytest.fixture
-def config(database_url: str) -> Config:
-    """As a newcomer's machine is configured: test mode may call receivers on loopback."""
+def config(database_url: str, tmp_path: Path) -> Config:
+    """As a newcomer's machine is configured: test mode may call receivers on loopback, files go into a folder."""
     return read_config(
         {
             "DATABASE_URL": database_url,
             "KMR_SEALING_KEY": "A" * 43,
             "KMR_POOL_SIZE": "20",
             "KMR_ALLOW_LOOPBACK_WEBHOOKS": "true",
+            "KMR_FILES_URL": (tmp_path / "files").as_uri(),
+            "KMR_MAX_FILE_MIB": "2",
         }
     )
 

@@ -153,9 +153,16 @@ async def test_cases_are_listed_newest_first_page_by_page_and_filtered(site: Acc
         assert len(found) == count, (name, value)
 
 
-async def test_filing_a_case_over_http_is_six_statements(site: Access, engine: AsyncEngine) -> None:
+async def test_filing_a_case_over_http_is_six_statements_and_one_for_the_cases_that_its_records_bear_on(
+    site: Access, engine: AsyncEngine
+) -> None:
     with counted(engine) as seen:
         await filed(site, bodies.filing())
+    assert len(seen) == 7, seen
+    sent_before = {"order_no": "A-1001", **{name: bodies.filing()[name] for name in ("claim", "evidence")}}
+    sent_before["claim"]["reason"] = "other"
+    with counted(engine) as seen:
+        await filed(site, sent_before, once="k-2")
     assert len(seen) == 6, seen
 
 

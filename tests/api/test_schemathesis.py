@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.config import Config
-from app.models.closed_sets import Scope
 from app.services import sites
 from app.store.engine import create_engine, transaction
 from app.store.sites import database_now
@@ -25,10 +25,10 @@ SECONDS_TO_START = 30
 
 
 async def _key(engine: AsyncEngine) -> str:
+    """Of the sandbox, where the document's examples find the cases and the file that they speak of."""
     async with transaction(engine) as connection:
-        now = await database_now(connection)
-        site = await sites.create_site(connection, "shop", "test", now=now)
-        return (await sites.create_key(connection, site.site_id, list(Scope), "", now=now)).key
+        _, key = await sites.open_sandbox(connection, None, now=await database_now(connection))
+        return key
 
 
 def _free_port() -> int:
@@ -43,7 +43,12 @@ async def server(config: Config) -> AsyncIterator[tuple[str, str]]:
     port, engine = _free_port(), create_engine(config)
     key = await _key(engine)
     await engine.dispose()
-    settings = {"DATABASE_URL": config.database_url, "KMR_SEALING_KEY": "A" * 43, "PORT": str(port)}
+    settings = {
+        "DATABASE_URL": config.database_url,
+        "KMR_SEALING_KEY": "A" * 43,
+        "KMR_FILES_URL": str(config.files_url),
+        "PORT": str(port),
+    }
     process = _start(settings)
     try:
         _wait_for(f"http://127.0.0.1:{port}/readyz", process)
@@ -92,4 +97,5 @@ async def test_generated_requests_find_nothing(server: tuple[str, str], tmp_path
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     for phase in PHASES:
         assert f"✅ {phase}" in done.stdout, f"{phase} did not run to its end:\n{done.stdout}"
+    assert re.search(r"Selected: (\d+)/\1\n +Tested: \1\n", done.stdout), "not every operation was tried"
     assert "every_error_is_a_problem" in report.read_text(encoding="utf-8")

@@ -112,7 +112,9 @@ def test_the_architecture_names_every_table_and_every_place_of_the_package() -> 
 def test_the_webhooks_that_are_said_to_be_sent_are_those_of_the_interface() -> None:
     written = yaml.safe_load(text_of("openapi.yaml"))
     said = {
-        span for span in spans(text_of("docs/webhooks.md")) if re.fullmatch(r"(case|refund|endpoint)\.[a-z_]+", span)
+        span
+        for span in spans(text_of("docs/webhooks.md"))
+        if re.fullmatch(r"(case|refund|buyer|endpoint)\.[a-z_]+", span)
     }
     assert said == set(written["webhooks"])
 

@@ -98,6 +98,21 @@ async def test_a_stored_decision_can_be_checked_and_judged_again(service: Servic
         await _check(api, facts, stored)
 
 
+async def test_a_stored_decision_of_a_case_under_way_can_be_judged_again(service: Service) -> None:
+    """What happened in the case is among its facts, so that the limits that stand come out the same."""
+    async with httpx.AsyncClient(base_url=service.url, headers=service.headers) as api:
+        case_id = await _file(api)
+        piece = {"kind": "order_record", "party": "buyer", "captured_at": "2024-03-10T11:00:00+08:00"}
+        body = {"message": "请再看一次订单记录。", "evidence": [piece]}
+        headers = {"Idempotency-Key": "receipt-2"}
+        appealed = await api.post(f"/v1/cases/{case_id}/appeal", json=body, headers=headers)
+        assert appealed.status_code == 200, appealed.text
+        facts, stored = await _stored(service)
+        assert json.loads(stored)["decisive_rule"] == "appeal-needs-a-person"
+        assert facts["course"]["appealed_at"] == facts["as_of"]
+        await _check(api, facts, stored)
+
+
 async def _file(api: httpx.AsyncClient) -> str:
     body = {name: value for name, value in FULL.items() if name not in {"as_of", "policy", "merchant"}}
     filed = await api.post("/v1/cases", json=body, headers={"Idempotency-Key": "receipt-1"})

@@ -142,6 +142,16 @@ def test_compose_sets_what_the_service_reads(name: str) -> None:
     }
     config = read_config(environ)
     assert config.database_url == "postgresql+asyncpg://kmr:secret@postgres:5432/kmr"
+    assert config.files_url == "file:///srv/kmr-files"
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_compose_keeps_files_in_a_volume_that_the_image_prepares(name: str, image: FolderImage) -> None:
+    volume, _, place = SERVICES[name]["volumes"][0].partition(":")
+    assert volume in COMPOSE["volumes"]
+    assert SERVICES[name]["environment"]["KMR_FILES_URL"] == f"file://{place}"
+    # The image's user owns nothing: all may write, and nobody may take away what is another's.
+    assert image.path(place).stat().st_mode & 0o7777 == 0o1777
 
 
 def test_compose_publishes_the_port_that_the_image_serves() -> None:

@@ -67,6 +67,7 @@ def test_the_processes_get_what_they_need(tmp_path: Path) -> None:
     )
     assert environ["KMR_ALLOW_LOOPBACK_WEBHOOKS"] == "1"
     assert len(base64.urlsafe_b64decode(environ["KMR_SEALING_KEY"])) == 32
+    assert environ["KMR_FILES_URL"] == f"file://{tmp_path}/files"
 
 
 def test_loopback_receivers_are_not_allowed_by_default_where_others_can_name_them(tmp_path: Path) -> None:
@@ -75,7 +76,12 @@ def test_loopback_receivers_are_not_allowed_by_default_where_others_can_name_the
 
 
 def test_what_the_caller_has_set_stands(tmp_path: Path) -> None:
-    given = {"KMR_DATA_DIR": str(tmp_path), "KMR_SEALING_KEY": "mine", "KMR_ALLOW_LOOPBACK_WEBHOOKS": "0"}
+    given = {
+        "KMR_DATA_DIR": str(tmp_path),
+        "KMR_SEALING_KEY": "mine",
+        "KMR_ALLOW_LOOPBACK_WEBHOOKS": "0",
+        "KMR_FILES_URL": "s3://bucket/evidence",
+    }
     environ = service_environment(read_settings(given), "postgresql://x")
     assert environ.items() >= given.items()
     assert not (tmp_path / "sealing-key").exists()

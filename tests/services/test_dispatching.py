@@ -32,7 +32,8 @@ from app.store.endpoints import EndpointRow, EndpointStore
 from app.store.engine import transaction
 from app.store.events import AttemptRow, EventStore
 from app.store.sites import database_now
-from app.worker import Outlets, Worker
+from app.worker.sending import Outlets
+from app.worker.worker import Worker
 from tests.store.rows import ENDPOINT, NOW, OTHER_SITE, SITE, add_endpoint, new_case, new_event
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ from app import ids
 from app.errors import Invalid, NotFound
 from app.models.closed_sets import Scope
 from app.rules.facts import Reason
+from app.rules.lifecycle import CaseStatus
 from app.services import sites
-from app.services.examples import EXAMPLE_CASE
+from app.services.example_cases import example_cases
 from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore, Consequences
 from app.store.engine import transaction
@@ -53,11 +54,12 @@ async def test_a_key_is_of_its_sites_mode_and_ends_when_revoked(engine: AsyncEng
 
 async def test_the_sandbox_can_be_opened_again_and_has_one_key(engine: AsyncEngine) -> None:
     async with transaction(engine) as connection:
-        site, first = await sites.open_sandbox(connection, None, now=NOW)
-        _, second = await sites.open_sandbox(connection, None, now=NOW)
+        now = await database_now(connection)
+        site, first = await sites.open_sandbox(connection, None, now=now)
+        _, second = await sites.open_sandbox(connection, None, now=now)
         assert await caller_of(connection, ids.key_hash(first)) is None
         for _ in range(2):
-            assert (await sites.open_sandbox(connection, "kmr_test_mine", now=NOW))[1] == "kmr_test_mine"
+            assert (await sites.open_sandbox(connection, "kmr_test_mine", now=now))[1] == "kmr_test_mine"
         caller = await caller_of(connection, ids.key_hash("kmr_test_mine"))
         assert await caller_of(connection, ids.key_hash(second)) is None
     assert isinstance(caller, Caller)
@@ -66,17 +68,18 @@ async def test_the_sandbox_can_be_opened_again_and_has_one_key(engine: AsyncEngi
 
 
 async def test_examples_begin_anew_but_not_under_a_case(engine: AsyncEngine) -> None:
-    later = NOW + timedelta(days=30)
     async with transaction(engine) as connection:
-        await sites.open_sandbox(connection, None, now=NOW)
-        await CaseStore(connection, sites.SANDBOX).file(new_case("A-1001", Reason.NOT_DELIVERED), Consequences(), NOW)
+        now = await database_now(connection)
+        later = now + timedelta(days=30)
+        await sites.open_sandbox(connection, None, now=now)
+        await CaseStore(connection, sites.SANDBOX).file(new_case("A-1001", Reason.NOT_DELIVERED), Consequences(), now)
         await sites.open_sandbox(connection, None, now=later)
         store = RecordStore(connection, sites.SANDBOX)
         claimed, free = await store.get(OrderRow, "A-1001"), await store.get(OrderRow, "A-1002")
     assert claimed is not None
     assert free is not None
-    assert claimed.record.placed_at < NOW
-    assert NOW < free.record.placed_at < later
+    assert claimed.record.placed_at < now
+    assert now < free.record.placed_at < later
 
 
 async def test_the_command_line_makes_what_it_prints(engine: AsyncEngine, database_url: str) -> None:
@@ -106,10 +109,19 @@ async def test_the_command_line_makes_what_it_prints(engine: AsyncEngine, databa
     assert "site_" in (await run("key-create", "nonsense", "--scope", "cases", expected=2))["error"]
 
 
-async def test_opening_the_sandbox_again_files_its_example_once(engine: AsyncEngine) -> None:
+async def test_opening_the_sandbox_again_files_its_examples_once(engine: AsyncEngine) -> None:
     for _ in range(2):
         async with transaction(engine) as connection:
             await sites.open_sandbox(connection, None, now=await database_now(connection))
     async with transaction(engine) as connection:
         filed = await CaseStore(connection, sites.SANDBOX).page(CaseFilter(), limit=10)
-    assert [case.case_id for case in filed] == [EXAMPLE_CASE]
+    assert {case.case_id for case in filed} == {example.case_id for example in example_cases(datetime.now(UTC))}
+    assert sorted(case.status for case in filed) == sorted(
+        [
+            CaseStatus.APPROVED,
+            CaseStatus.AWAITING_EVIDENCE,
+            CaseStatus.AWAITING_MERCHANT,
+            *[CaseStatus.IN_REVIEW] * 2,
+            *[CaseStatus.REJECTED] * 2,
+        ]
+    )

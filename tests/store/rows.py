@@ -1,7 +1,7 @@
 """Dull rows: each test changes the one thing that it is about."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import ids
 from app.config import Config, read_config
-from app.models.closed_sets import CaseStatus
 from app.outbound.catalogue import HEARD_BY, EventType
 from app.rules.facts import Channel, DeliveryMode, EvidenceKind, GoodsKind, OrderStatus, Party, PaymentStatus, Reason
-from app.store.case_rows import DecisionRow, EvidenceRow, NewCase, NewEvent, NewRefund
+from app.rules.lifecycle import CaseStatus
+from app.store.case_rows import CaseRow, DecisionRow, EvidenceRow, HeldEvidence, NewCase, NewEvent, NewRefund
 from app.store.endpoints import EndpointRow, EndpointStore
 from app.store.engine import transaction
 from app.store.record_rows import DeliveryRow, MerchantRow, OrderRow, PaymentRow, Told
@@ -66,6 +66,19 @@ def new_case(order_no: str | None = "A-1", reason: Reason = Reason.NOT_DELIVERED
         status=CaseStatus.APPROVED, claim={"reason": reason.value}, policy_name="standard", policy_version=1,
         filed_at=NOW,
     )  # fmt: skip
+
+
+def next_row(case: NewCase, status: CaseStatus, at: datetime, version: int = 2) -> CaseRow:
+    """The case's row one step after it was filed."""
+    named = {field.name: getattr(case, field.name) for field in fields(NewCase)}
+    after = CaseRow(**named, created_at=NOW, updated_at=at, version=version, next_sequence=1)
+    return replace(after, status=status)
+
+
+def held_piece(piece: EvidenceRow, n: int, at: datetime = NOW) -> HeldEvidence:
+    """The same piece as it is kept."""
+    own = {field.name: getattr(piece, field.name) for field in fields(EvidenceRow)}
+    return HeldEvidence(**own, n=n, created_at=at)
 
 
 def new_refund(amount: int, payment_no: str = "P-1") -> NewRefund:

@@ -5,11 +5,15 @@ grows with the shop.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.models.closed_sets import TimerKind
 from app.rules.facts import Reason
+from app.rules.lifecycle import CaseStatus
+from app.store.case_rows import NewTimer
 from app.store.cases import CaseStore, Consequences
 from app.store.engine import transaction
 from app.store.record_rows import Told
@@ -26,9 +30,12 @@ from tests.store.rows import (
     new_case,
     new_event,
     new_refund,
+    next_row,
 )
 
 RECORDS = 500
+CASES = 200
+TIMERS = (NewTimer("review", TimerKind.DUE, NOW + timedelta(days=3)),)
 FILINGS = 12  # more than it takes for a plan to be kept
 _FETCHED = text("SELECT CAST(sum(idx_tup_fetch) AS integer) FROM pg_stat_xact_user_tables")
 
@@ -55,7 +62,8 @@ async def file_one(connection: AsyncConnection, number: int) -> int:
         await cases.read_for_judgement(
             order_no=order_no, reason=Reason.NOT_DELIVERED, payment_nos=[payment_no], hashes=["ab" * 32]
         )
-        consequences = Consequences([EVIDENCE], DECISION, [new_event()], [new_refund(1, payment_no)])
+        told_of, refund = [new_event()], [new_refund(1, payment_no)]
+        consequences = Consequences([EVIDENCE], DECISION, told_of, refund, timers=TIMERS)
         await cases.file(new_case(order_no), consequences, NOW)
         return int(await connection.scalar(_FETCHED) or 0) - int(before or 0)
 
@@ -63,8 +71,40 @@ async def file_one(connection: AsyncConnection, number: int) -> int:
 async def test_filing_reads_no_more_rows_when_the_site_has_more_records(engine: AsyncEngine) -> None:
     async with transaction(engine) as connection:
         await RecordStore(connection, SITE).put_all(told(*range(1000, 1000 + RECORDS)), NOW)
-    async with engine.connect() as connection:
-        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("ANALYZE"))
+        for number in range(1000, 1000 + CASES):
+            await CaseStore(connection, SITE).file(new_case(f"A-{number}"), Consequences(timers=TIMERS), NOW)
+    await analyse(engine)
     async with engine.connect() as connection:
         fetched = [await file_one(connection, number) for number in range(FILINGS)]
     assert max(fetched) < RECORDS / 5
+
+
+async def analyse(engine: AsyncEngine) -> None:
+    """What autovacuum does now and then: plans are made by what is counted here."""
+    async with engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("ANALYZE"))
+
+
+async def step_one(connection: AsyncConnection, number: int) -> int:
+    """Takes a case one step on; answers as `file_one` does."""
+    case = new_case(f"A-{number}")
+    async with connection.begin():
+        await CaseStore(connection, SITE).file(case, Consequences(timers=TIMERS), NOW)
+    async with connection.begin():
+        before = await connection.scalar(_FETCHED)
+        cases = CaseStore(connection, SITE)
+        await cases.lock(case.case_id)
+        await cases.hold(case.case_id)
+        await cases.advance(next_row(case, CaseStatus.WITHDRAWN, NOW), Consequences(timers=(), overturned="x"), NOW)
+        return int(await connection.scalar(_FETCHED) or 0) - int(before or 0)
+
+
+async def test_a_step_reads_no_more_rows_when_the_site_has_more_cases(engine: AsyncEngine) -> None:
+    async with transaction(engine) as connection:
+        await RecordStore(connection, SITE).put_all(told(*range(RECORDS)), NOW)
+        for number in range(1000, 1000 + CASES):
+            await CaseStore(connection, SITE).file(new_case(f"A-{number}"), Consequences(timers=TIMERS), NOW)
+    await analyse(engine)
+    async with engine.connect() as connection:
+        fetched = [await step_one(connection, number) for number in range(FILINGS)]
+    assert max(fetched) < CASES / 3

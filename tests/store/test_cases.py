@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import ids
 from app.errors import Busy, Conflict, Stale
-from app.models.closed_sets import CaseStatus, RefundState
+from app.models.closed_sets import ActKind, RefundState, TimerKind
 from app.outbound.catalogue import EventType
-from app.rules.facts import Reason
-from app.store.case_rows import CaseFilter, CasePosition, OnFile, PolicyRow
+from app.rules.facts import EvidenceKind, Reason
+from app.rules.lifecycle import CaseStatus
+from app.store.case_rows import ActRow, CaseFilter, CasePosition, NewTimer, OnFile, PolicyRow
 from app.store.cases import CaseStore, Consequences
 from app.store.engine import transaction
 from app.store.record_rows import HeldPayment, Told
@@ -32,9 +33,11 @@ from tests.store.rows import (
     SITE,
     TOLD,
     add_endpoint,
+    held_piece,
     new_case,
     new_event,
     new_refund,
+    next_row,
 )
 
 
@@ -53,9 +56,7 @@ async def test_another_site_has_nothing_on_file(engine: AsyncEngine) -> None:
     async with transaction(engine) as connection:
         await RecordStore(connection, SITE).put_all(TOLD, NOW)
         store = CaseStore(connection, OTHER_SITE)
-        on_file = await store.read_for_judgement(
-            order_no="A-1", reason=Reason.OTHER, payment_nos=["P-1"], merchant_id="m-7"
-        )
+        on_file = await store.read_for_judgement(order_no="A-1", reason=Reason.OTHER, payment_nos=["P-1"])
     assert (on_file.order, on_file.payments, on_file.deliveries, on_file.merchant) == (None, (), (), None)
 
 
@@ -124,7 +125,7 @@ async def test_filing_writes_everything(engine: AsyncEngine) -> None:
         on_file = await _read(connection)
     assert view is not None
     assert (view.case.claim, view.case.version, view.case.next_sequence) == ({"reason": "not_delivered"}, 1, 4)
-    assert (view.decision, view.evidence) == (DECISION, (EVIDENCE, second))
+    assert (view.decision, view.evidence) == (DECISION, (held_piece(EVIDENCE, 1), held_piece(second, 2)))
     assert [(each.refund_no, each.amount, each.state) for each in view.refunds] == [
         (refund.refund_no, 12_000, RefundState.REQUESTED)
     ]
@@ -256,21 +257,105 @@ async def test_an_event_goes_to_those_whom_it_concerns(
 
 
 async def test_a_step_adds_and_never_overwrites(engine: AsyncEngine) -> None:
-    case, later = new_case(), replace(DECISION, outcome="reject", judged_at=NOW + timedelta(hours=1))
+    case, at = new_case(), NOW + timedelta(hours=1)
+    later = replace(DECISION, outcome="reject", judged_at=at)
+    second = replace(EVIDENCE, kind=EvidenceKind.FAILURE_PAGE)
     async with transaction(engine) as connection:
         store = CaseStore(connection, SITE)
         await store.file(case, Consequences([EVIDENCE], DECISION, [new_event()]), NOW)
-        step = Consequences([EVIDENCE], later, [new_event(EventType.CASE_REJECTED)])
-        await store.advance(case.case_id, expected=1, status=CaseStatus.REJECTED, consequences=step, now=NOW)
+        after = next_row(case, CaseStatus.REJECTED, at)
+        step = Consequences([second], later, [new_event(EventType.CASE_REJECTED)])
+        await store.advance(after, step, at)
         with pytest.raises(Stale):
-            await store.advance(case.case_id, expected=1, status=CaseStatus.LAPSED, consequences=step, now=NOW)
+            await store.advance(replace(after, status=CaseStatus.LAPSED), step, at)
         view = await store.get(case.case_id)
-        decisions = (await connection.scalars(text("SELECT outcome FROM decisions ORDER BY n"))).all()
+        decisions = await store.decisions(case.case_id)
     assert view is not None
-    assert (view.case.status, view.case.version, len(view.evidence)) == (CaseStatus.REJECTED, 2, 2)
+    assert (view.case.status, view.case.version, view.case.updated_at) == (CaseStatus.REJECTED, 2, at)
+    assert view.evidence == (held_piece(EVIDENCE, 1), held_piece(second, 2, at))
     assert view.decision == later
-    assert decisions == ["approve", "reject"]
+    assert decisions == [(1, DECISION.body), (2, later.body)]
     assert [(each.type, each.sequence) for each in view.timeline] == [("case.filed", 1), ("case.rejected", 2)]
+
+
+async def test_a_step_for_an_older_version_leaves_nothing_behind(engine: AsyncEngine) -> None:
+    case = new_case()
+    async with transaction(engine) as connection:
+        await RecordStore(connection, SITE).put_all(TOLD, NOW)
+        await CaseStore(connection, SITE).file(case, Consequences(), NOW)
+        before = await CaseStore(connection, SITE).get(case.case_id)
+    everything = Consequences(
+        [EVIDENCE], DECISION, [new_event()], [new_refund(1)], ["P-1"],
+        [ActRow(ActKind.WITHDRAWAL, "b-9", {}, NOW)], [NewTimer("review", TimerKind.DUE, NOW)],
+    )  # fmt: skip
+    stale = replace(next_row(case, CaseStatus.REJECTED, NOW), version=3)
+    async with transaction(engine) as connection:
+        with pytest.raises(Stale):
+            await CaseStore(connection, SITE).advance(stale, everything, NOW)
+    async with transaction(engine) as connection:
+        after = await CaseStore(connection, SITE).get(case.case_id)
+        reserved = await connection.scalar(text("SELECT reserved_amount FROM payments"))
+        named = await connection.scalar(text("SELECT count(*) FROM case_payments"))
+    assert before is not None
+    assert after == replace(before, now=after.now if after else NOW)
+    assert (reserved, named) == (0, 0)
+
+
+async def test_a_step_of_another_site_s_case_changes_nothing(engine: AsyncEngine) -> None:
+    case = new_case()
+    async with transaction(engine) as connection:
+        await CaseStore(connection, SITE).file(case, Consequences(), NOW)
+        foreign = CaseStore(connection, OTHER_SITE)
+        assert not await foreign.lock(case.case_id)
+        with pytest.raises(Stale):
+            await foreign.advance(next_row(case, CaseStatus.LAPSED, NOW), Consequences([EVIDENCE]), NOW)
+        assert await connection.scalar(text("SELECT count(*) FROM case_evidence")) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "due_at", "becomes"),
+    [
+        ("merchant_turn", NOW, "void"),
+        ("review", NOW, "kept"),
+        ("appeal", NOW, "pending"),
+        ("rejudge", NOW, "pending"),
+        ("refund_rate", NOW, "pending"),
+    ],
+)
+async def test_what_a_step_does_to_a_running_deadline(
+    engine: AsyncEngine, name: str, due_at: datetime, becomes: str
+) -> None:
+    case, appeal = new_case(), NewTimer("appeal", TimerKind.DUE, NOW)
+    async with transaction(engine) as connection:
+        store = CaseStore(connection, SITE)
+        await store.file(case, Consequences(timers=[NewTimer(name, TimerKind.DUE, due_at)]), NOW)
+        step = Consequences(timers=[appeal], kept=frozenset({"review"}))
+        await store.advance(next_row(case, CaseStatus.REJECTED, NOW), step, NOW)
+        state = await connection.scalar(text("SELECT state FROM case_timers WHERE name = :name"), {"name": name})
+    assert state == becomes
+
+
+@pytest.mark.parametrize(("state", "becomes"), [("kept", "pending"), ("void", "pending"), ("fired", "fired")])
+async def test_a_deadline_that_is_set_again_runs_again_unless_it_took_effect(
+    engine: AsyncEngine, state: str, becomes: str
+) -> None:
+    case, turn = new_case(), NewTimer("merchant_turn", TimerKind.DUE, NOW)
+    async with transaction(engine) as connection:
+        store = CaseStore(connection, SITE)
+        await store.file(case, Consequences(timers=[turn]), NOW)
+        await connection.execute(text("UPDATE case_timers SET state = :state, settled_at = now()"), {"state": state})
+        await store.advance(next_row(case, CaseStatus.AWAITING_MERCHANT, NOW), Consequences(timers=[turn]), NOW)
+        found = (await connection.execute(text("SELECT state, settled_at IS NULL FROM case_timers"))).one()
+    assert tuple(found) == (becomes, becomes == "pending")
+
+
+async def test_a_step_without_a_word_on_deadlines_leaves_them(engine: AsyncEngine) -> None:
+    case = new_case()
+    async with transaction(engine) as connection:
+        store = CaseStore(connection, SITE)
+        await store.file(case, Consequences(timers=[NewTimer("review", TimerKind.DUE, NOW)]), NOW)
+        await store.advance(next_row(case, CaseStatus.IN_REVIEW, NOW), Consequences(), NOW)
+        assert await connection.scalar(text("SELECT state FROM case_timers")) == "pending"
 
 
 async def test_pages_follow_each_other_without_gap_or_double(engine: AsyncEngine) -> None:

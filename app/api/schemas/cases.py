@@ -1,6 +1,7 @@
 """Bodies of cases."""
 
-from typing import Annotated, Any, Literal, Self
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StrictStr, model_validator
 
@@ -17,11 +18,18 @@ from app.api.schemas.facts import (
     OrderIn,
     PaymentIn,
 )
+from app.api.schemas.files import FileIn, FileOut
 from app.api.schemas.pages import PageQuery
 from app.api.text import Identifier, Instant, Sha256, refuse
-from app.models.closed_sets import CaseStatus, RefundState
+from app.ids import Mint
+from app.models.closed_sets import ActKind, RefundState
+from app.rules.chain_words import LinkName
+from app.rules.escalation import Venue
 from app.rules.facts import Channel, ChatChannel, EvidenceKind, Party, Reason, Remedy, Side, Via
+from app.rules.lifecycle import CaseStatus
+from app.services.assembling import PutForward
 
+UPLOAD_WITHIN: Final = timedelta(hours=24)
 PolicyName = Annotated[StrictStr, Field(max_length=63, pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
@@ -32,6 +40,27 @@ class FiledDeliveryIn(DeliveryIn):
         default=None,
         description="卡密指纹 · HMAC-SHA-256 of the card under a key of your own, lower-case hex.",
     )
+
+
+class FiledEvidenceIn(EvidenceIn):
+    """A piece of evidence in a case, perhaps with a file that is to follow."""
+
+    file: FileIn | None = Field(
+        default=None,
+        description="文件 · Announced here; its bytes go up to the address that the answer names. Until they are there "
+        "the piece does not count.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_hash(self) -> Self:
+        if self.file is not None and self.sha256 is not None:
+            raise refuse("two_hashes", en="The hash of a file belongs into it.", zh="文件的哈希应写在 file 中。")
+        return self
+
+    def put_forward(self, now: datetime, mint: Mint) -> PutForward:
+        """The piece, and the file as it is awaited from now on."""
+        file = None if self.file is None else self.file.row(mint(), now + UPLOAD_WITHIN)
+        return PutForward(self.fact(), file)
 
 
 class CaseIn(BodyIn):
@@ -49,7 +78,7 @@ class CaseIn(BodyIn):
     deliveries: Annotated[list[FiledDeliveryIn], Field(max_length=MOST_PIECES)] = Field(
         default=[], description="发货记录."
     )
-    evidence: Annotated[list[EvidenceIn], Field(max_length=MOST_EVIDENCE)] = Field(default=[], description="证据.")
+    evidence: Annotated[list[FiledEvidenceIn], Field(max_length=MOST_EVIDENCE)] = Field(default=[], description="证据.")
     merchant: MerchantIn | None = Field(default=None, description="商家.")
     policy: PolicyName | None = Field(
         default=None,
@@ -97,6 +126,7 @@ class ClaimOut(BodyOut):
 class StoredEvidenceOut(BodyOut):
     """证据 as it is stored."""
 
+    n: int = Field(description="证据序号 · Its place in the case, from 1.")
     kind: EvidenceKind = Field(description="证据类型.")
     party: Party = Field(description="举证方.")
     captured_at: str = Field(description="取证时间.")
@@ -107,6 +137,80 @@ class StoredEvidenceOut(BodyOut):
     reused: bool = Field(description="是否曾用于其他订单的案件 · The service's own finding.")
     sha256: str | None = Field(description="文件 SHA-256.")
     supports: Side | None = Field(description="支持哪一方.")
+    put_forward_at: str | None = Field(description="提交时间 · When it came in.")
+    file: FileOut | None = Field(description="文件 · null: none was announced with it.")
+
+
+class CaseDeadlineOut(BodyOut):
+    """案件期限, and what became of it."""
+
+    name: str = Field(description="名称.")
+    at: str = Field(description="截止时间.")
+    provisional: bool = Field(description="是否暂定.")
+    state: Literal["running", "over", "kept", "void"] = Field(
+        description="状态 · `running`; `over`: it passed; `kept`: done in time; `void`: it does not matter any more."
+    )
+
+
+class ActOut(BodyOut):
+    """行为: what a party did in the case."""
+
+    kind: ActKind = Field(description="行为类型.")
+    by: str | None = Field(description="由谁 · The site's own id of whoever did it.")
+    at: str = Field(description="时间.")
+    details: dict[str, Any] = Field(description="内容 · As it was sent, with what the service found.")
+
+
+class ChainEntryOut(BodyOut):
+    """证据链中的一项."""
+
+    at: str = Field(description="时间.")
+    what: str = Field(description="记录或证据类型 · A record of the site's, or a kind of evidence.")
+    ref: str | None = Field(description="单号 · Of the record.")
+    piece: int | None = Field(description="证据序号 · Of the piece, from 1.")
+    completes: bool = Field(description="是否使该环节完整 · Whether it makes its link complete.")
+    discount: str | None = Field(description="不计入的原因.")
+    message: str = Field(description="说明（中文）.")
+    message_en: str = Field(description="英文说明 · The same in English.")
+
+
+class GapOut(BodyOut):
+    """缺口: what would close it."""
+
+    message: str = Field(description="说明（中文）.")
+    message_en: str = Field(description="英文说明 · The same in English.")
+
+
+class LinkOut(BodyOut):
+    """证据链的一环: 支付 → 确认 → 交付 → 协商."""
+
+    link: LinkName = Field(description="环节.")
+    title: str = Field(description="名称（中文）.")
+    title_en: str = Field(description="英文名称 · Its name in English.")
+    entries: list[ChainEntryOut] = Field(description="按时间排列 · By time.")
+    gap: GapOut | None = Field(description="缺口 · null: nothing is missing.")
+
+
+class WayOut(BodyOut):
+    """平台之外的途径."""
+
+    venue: Venue = Field(description="途径.")
+    until: str | None = Field(description="截止 · null: nothing ends it.")
+    certain: bool = Field(description="是否确定 · false: some channels only; ask yours.")
+    suggested: bool = Field(description="是否建议 · At this amount.")
+    message: str = Field(description="说明（中文）.")
+    message_en: str = Field(description="英文说明 · The same in English.")
+    source: str = Field(description="来源.")
+
+
+class BeyondOut(BodyOut):
+    """平台之外: what is open to the buyer beyond the site."""
+
+    at_stake: int = Field(description="涉及金额（分）.")
+    ways: list[WayOut] = Field(description="途径.")
+    notarise: bool = Field(description="是否建议公证.")
+    notarise_message: str | None = Field(description="公证建议（中文）.")
+    notarise_message_en: str | None = Field(description="英文公证建议 · The same in English.")
 
 
 class RefundInstructionOut(BodyOut):
@@ -157,8 +261,12 @@ class CaseOut(CaseSummaryOut):
     decision: DecisionOut | None = Field(description="裁定 · The latest decision, whole.")
     evidence: list[StoredEvidenceOut] = Field(description="证据 · In the order in which it was put forward.")
     refunds: list[RefundInstructionOut] = Field(description="退款单.")
+    next: list[NextOut] = Field(description="下一步 · Every action that is allowed now, by whom, until when.")
+    deadlines: list[CaseDeadlineOut] = Field(description="期限 · All that the case was ever given.")
+    acts: list[ActOut] = Field(description="各方行为 · What the parties did, in order.")
     timeline: list[TimelineOut] = Field(description="时间线 · What happened, in order.")
-    next: list[NextOut] = Field(description="下一步 · Who may do what until when.")
+    evidence_chain: list[LinkOut] = Field(description="证据链 · From payment to negotiation, with its gaps named.")
+    beyond_the_site: BeyondOut | None = Field(description="平台之外的途径.")
 
 
 class CasePageOut(BodyOut):

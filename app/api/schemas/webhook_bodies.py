@@ -1,16 +1,17 @@
 """Bodies of webhooks, as an adapter gets them."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from app.api.schemas.base import BodyOut
 from app.api.schemas.cases import CaseSummaryOut, ClaimOut, RefundInstructionOut, StoredEvidenceOut
 from app.api.schemas.decision import DeadlineOut, DecisionOut, NextOut
-from app.models.closed_sets import CaseStatus
 from app.rules.facts import Reason
 from app.rules.findings import Outcome
 from app.rules.liability import Liability
+from app.rules.lifecycle import CaseStatus
+from app.rules.signals import SignalKind
 
 
 class ToldCase(CaseSummaryOut):
@@ -31,9 +32,9 @@ class ThinCase(BodyOut):
     reason: Reason = Field(description="退款事由.")
     order_no: str | None = Field(description="订单号.")
     merchant_id: str | None = Field(description="商家编号.")
-    outcome: Outcome = Field(description="裁定结果.")
-    decisive_rule: str = Field(description="决定性规则.")
-    liability: Liability = Field(description="责任认定.")
+    outcome: Outcome | None = Field(description="裁定结果.")
+    decisive_rule: str | None = Field(description="决定性规则.")
+    liability: Liability | None = Field(description="责任认定.")
     refund_amount: int | None = Field(description="退款总额（分） · null: no refund.")
     deadlines: list[DeadlineOut] = Field(description="期限.")
     next: list[NextOut] = Field(description="下一步.")
@@ -103,6 +104,94 @@ class CaseReviewNeeded(CaseEnvelope):
     """事件：需要人工裁定."""
 
     type: Literal["case.review_needed"] = Field(description="事件类型.")
+
+
+class CaseWaiting(CaseEnvelope):
+    """事件：等待至指定时间."""
+
+    type: Literal["case.waiting"] = Field(description="事件类型.")
+
+
+class CaseAppealed(CaseEnvelope):
+    """事件：买家已申诉."""
+
+    type: Literal["case.appealed"] = Field(description="事件类型.")
+
+
+class CaseLapsed(CaseEnvelope):
+    """事件：逾期未补充证据."""
+
+    type: Literal["case.lapsed"] = Field(description="事件类型.")
+
+
+class CaseWithdrawn(CaseEnvelope):
+    """事件：买家已撤回."""
+
+    type: Literal["case.withdrawn"] = Field(description="事件类型.")
+
+
+class ToldDeadline(BodyOut):
+    """期限: which one is near, or was missed."""
+
+    name: str = Field(description="名称.")
+    at: str = Field(description="截止时间.")
+    provisional: bool = Field(description="是否暂定.")
+
+
+class ToldCaseDeadline(ToldCase):
+    """案件（完整）与期限."""
+
+    deadline: ToldDeadline = Field(description="期限.")
+
+
+class ThinCaseDeadline(ThinCase):
+    """案件（精简）与期限."""
+
+    deadline: ToldDeadline = Field(description="期限.")
+
+
+class DeadlineEnvelope(Envelope):
+    """期限事件."""
+
+    data: ToldCaseDeadline | ThinCaseDeadline = Field(description="内容 · The case, and the deadline.")
+
+
+class CaseDeadlineApproaching(DeadlineEnvelope):
+    """事件：期限将至."""
+
+    type: Literal["case.deadline_approaching"] = Field(description="事件类型.")
+
+
+class CaseDeadlineMissed(DeadlineEnvelope):
+    """事件：期限已过."""
+
+    type: Literal["case.deadline_missed"] = Field(description="事件类型.")
+
+
+class SeenSignal(BodyOut):
+    """信号: what a rule saw."""
+
+    kind: SignalKind = Field(description="信号类型.")
+    rule: str = Field(description="规则.")
+    facts: dict[str, Any] = Field(description="所用事实.")
+
+
+class RestrictedBuyer(BodyOut):
+    """买家失信达到上限: what to do about it is the site's to decide."""
+
+    buyer_id: str | None = Field(description="买家编号.")
+    strikes: int = Field(description="失信记录数 · That have not expired.")
+    limit: int = Field(description="上限 · From here on claims are not approved automatically.")
+    case_id: str = Field(description="案件编号 · In which the last one was seen.")
+    order_no: str | None = Field(description="订单号.")
+    signals: list[SeenSignal] = Field(description="本案所见失信信号.")
+
+
+class BuyerRestrictionRecommended(Envelope):
+    """事件：建议限制买家."""
+
+    type: Literal["buyer.restriction_recommended"] = Field(description="事件类型.")
+    data: RestrictedBuyer = Field(description="内容.")
 
 
 class RefundRequested(Envelope):

@@ -1,36 +1,24 @@
-"""The second process: sends webhooks, and forgets what need not be kept. `python -m app.worker`."""
+"""Keeps attempts going while there is something to send, and records them as they end."""
 
 import asyncio
 import contextlib
-import os
 import random
-import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-import uvloop
-
 from app import clock, logs
-from app.config import Config, ConfigError, read_config
 from app.errors import Busy, Unavailable
-from app.outbound.resolver import SystemResolver
-from app.outbound.sender import Sender, tls_context
 from app.sealing import Sealer
 from app.services import dispatching
 from app.services.dispatching import Leased, Outlet, Settled
-from app.store.engine import Engine, create_engine
+from app.store.engine import Engine
 
-PLACES: Final = 32
 PLACES_OF_ONE_ENDPOINT: Final = 8
 POLL: Final = timedelta(milliseconds=200)
 AFTER_TROUBLE: Final = timedelta(seconds=1)
-PURGE_EVERY: Final = timedelta(minutes=10)
 # SIGTERM leaves 10 s: attempts under way may end, and their results are written.
 LAST_ATTEMPTS: Final = timedelta(seconds=6)
 LAST_RESULTS: Final = timedelta(seconds=2)
@@ -51,7 +39,7 @@ class Outlets:
 
 
 @dataclass(slots=True)
-class Worker:
+class Sending:
     """Keeps `PLACES` attempts going while there is something due, and records them as they end."""
 
     engine: Engine
@@ -66,12 +54,10 @@ class Worker:
         """Until `stop`; then lets the attempts under way end, for a while."""
         async with asyncio.TaskGroup() as group:
             waker = group.create_task(self._wake_at(stop))
-            purger = group.create_task(purge_now_and_then(self.engine, stop))
             while not stop.is_set():
                 await self._turn()
             await self._finish()
             waker.cancel()
-            purger.cancel()
 
     async def _turn(self) -> None:
         """Records what has ended, leases what is due, and waits for either."""
@@ -142,56 +128,3 @@ class Worker:
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.news.set()
-
-
-async def purge_now_and_then(engine: Engine, stop: asyncio.Event) -> None:
-    """Every ten minutes."""
-    while not stop.is_set():
-        with contextlib.suppress(Busy, Unavailable):
-            purged = await dispatching.purge_idempotency_keys(engine)
-            log.debug("idempotency_keys_purged", count=purged)
-        await asyncio.sleep(PURGE_EVERY.total_seconds())
-
-
-@asynccontextmanager
-async def wired(config: Config) -> AsyncIterator[Worker]:
-    """A worker with all that it needs, closed at the end."""
-    engine = create_engine(config, application_name="kmr-worker")
-    resolver, tls = SystemResolver(), tls_context()
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(engine.dispose)
-        stack.callback(resolver.close)
-        outlets = []
-        for _ in range(PLACES):
-            live = await stack.enter_async_context(Sender(resolver, tls=tls))
-            test = live
-            if config.allow_loopback_webhooks:
-                own = {config.port}
-                test = await stack.enter_async_context(Sender(resolver, tls=tls, allow_loopback=True, own_ports=own))
-            outlets.append(Outlets(live, test))
-        yield Worker(engine, Sealer(config.sealing_key), outlets)
-
-
-async def serve(config: Config) -> None:
-    """Runs until SIGTERM or SIGINT."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with wired(config) as worker:
-        log.info("worker_started")
-        await worker.run(stop)
-    log.info("worker_stopped")
-
-
-def main() -> None:
-    """The entry point."""
-    try:
-        config = read_config(os.environ)
-    except ConfigError as error:
-        sys.exit(f"kmr worker: {error}")
-    logs.configure(config.log_level)
-    uvloop.run(serve(config))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,292 @@
+"""A site's after-sales desk as a model: records, cases, and what each request and each deadline does to them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from app.rules.adjudicate import Verdict, judge
+from app.rules.facts import (
+    Buyer,
+    Claim,
+    Course,
+    Evidence,
+    Facts,
+    Merchant,
+    MerchantResponse,
+    PaymentStatus,
+    Position,
+    Reason,
+    Ruled,
+    Ruling,
+    RulingCode,
+)
+from app.rules.liability import Liability
+from app.rules.presets import PRESETS
+from app.rules.signals import Subject, signals_of
+from tests.lifecycle.case_model import CHORES, FREE_AGAIN, LEADS_TO, OPEN, PROMISES, TOLD, CaseModel, Key, Refusal
+from tests.lifecycle.limits import limits, own
+from tests.lifecycle.records_model import Records
+
+Check = Refusal | None
+
+
+@dataclass
+class DeskModel:
+    """What a site should look like."""
+
+    now: datetime
+    records: Records = field(default_factory=Records)
+    cases: dict[UUID, CaseModel] = field(default_factory=dict)
+
+    # --- records
+
+    def changed(self, *, order_no: str | None = None, merchant_id: str | None = None) -> None:
+        """A record of an order or of a merchant has changed: undecided cases are to be judged anew."""
+        for case in self.cases.values():
+            if case.status in OPEN and (case.order_no == order_no or case.merchant_id == merchant_id):
+                case.chore("rejudge", self.now)
+
+    # --- judging
+
+    def facts(self, case: CaseModel, course: Course | None) -> Facts:
+        """All that is known of a case now."""
+        order = self.records.orders[case.order_no]
+        merchant = self.records.merchants.get(order.merchant_id)
+        if merchant is None and case.answer is not None:
+            merchant = Merchant(order.merchant_id)
+        return Facts(
+            as_of=self.now,
+            claim=case.claim,
+            order=order,
+            payments=self.records.payments_of(case.order_no),
+            deliveries=self.records.deliveries_of(case.order_no),
+            evidence=tuple(case.evidence),
+            merchant=None if merchant is None else replace(merchant, response=case.answer),
+            buyer=Buyer(self._strikes(order.buyer_id, case)),
+            course=course,
+        )
+
+    def _strikes(self, buyer_id: str, but: CaseModel) -> int:
+        others = [case for case in self.cases.values() if case is not but and self._buyer(case) == buyer_id]
+        return sum(
+            strike and expires_at > self.now for case in others for _, strike, expires_at in case.strikes.values()
+        )
+
+    def _buyer(self, case: CaseModel) -> str:
+        return self.records.orders[case.order_no].buyer_id
+
+    def _judged(
+        self, case: CaseModel, *, told: Sequence[str] = (), kept: Iterable[str] = (), appealing: bool = False,
+        ruling: Ruling | None = None,
+    ) -> None:  # fmt: skip
+        course = case.course(self.now, appealing=appealing, ruling=ruling)
+        verdict = judge(self.facts(case, course), PRESETS[case.policy])
+        self._decided(case, verdict, told=told, kept=kept, appealing=appealing)
+
+    def _decided(
+        self, case: CaseModel, verdict: Verdict, *, told: Sequence[str], kept: Iterable[str] = (),
+        appealing: bool = False,
+    ) -> None:  # fmt: skip
+        outcome, by_rule = verdict.outcome.value, verdict.standing.course.ruling is None
+        status = LEADS_TO[outcome]
+        if status == "in_review" and (appealing or case.status == "appealed"):
+            status = "appealed"
+        assert not (by_rule and outcome == "reject" and (appealing or case.appealed_at)), "rejected by rule on appeal"
+        before = (case.status, case.acted_on()) if case.verdicts else None
+        self._overturn(case, verdict)
+        case.verdicts.append(verdict)
+        case.limits = limits(verdict, verdict.standing.facts, case.terms)
+        promises = {"review", "first_answer"} if outcome in ("approve", "reject") else set()
+        case.expect(case.limits, {*kept, *promises}, self.now)
+        is_first = before is None
+        if before != (status, case.acted_on()) and not (is_first and outcome == "wait"):
+            told = (*told, TOLD[outcome])
+        case.move(status, self.now, told, appealing=appealing)
+        self._pay_back(case, verdict)
+        self._strike(case, verdict)
+
+    def _pay_back(self, case: CaseModel, verdict: Verdict) -> None:
+        assert (verdict.refund is not None) is (verdict.outcome.value == "approve")
+        for share in () if verdict.refund is None else verdict.refund.shares:
+            assert share.amount > 0
+            self.records.promised[share.payment.payment_no] += share.amount
+            assert not self.records.stands_against(self.records.payments[share.payment.payment_no])
+            case.refunds.append((share.payment.payment_no, share.amount))
+            case.told.append("refund.requested")
+        if verdict.refund is not None and verdict.liability is Liability.MERCHANT:
+            case.chore("refund_rate", self.now)
+
+    def _strike(self, case: CaseModel, verdict: Verdict) -> None:
+        before = verdict.standing.facts.buyer.strikes + sum(strike for _, strike, _ in case.strikes.values())
+        lifetime, limit = verdict.standing.policy.strike_lifetime, verdict.standing.policy.strikes_limit
+        seen = [each for each in signals_of(verdict) if each.subject is Subject.BUYER and each.kind not in case.strikes]
+        case.strikes |= {each.kind: (each.rule, each.strike, self.now + lifetime) for each in seen}
+        if before < limit <= before + sum(each.strike for each in seen):
+            case.told.append("buyer.restriction_recommended")
+
+    def _overturn(self, case: CaseModel, verdict: Verdict) -> None:
+        """What is granted in the end was not asked for in bad faith, whatever a rule saw in it before."""
+        if verdict.outcome.value == "approve" and case.verdicts:
+            found = case.verdicts[-1].findings
+            against = next((each.rule.id for each in found if each.outcome and each.outcome.value == "reject"), None)
+            case.strikes = {kind: seen for kind, seen in case.strikes.items() if seen[0] != against}
+
+    # --- what the parties do
+
+    def stands_in_the_way(self, order_no: str, reason: Reason) -> bool:
+        """One case at a time for an order and a reason, and none after it was granted."""
+        return any(
+            (case.order_no, case.claim.reason) == (order_no, reason) and case.status not in FREE_AGAIN
+            for case in self.cases.values()
+        )
+
+    def file(self, case_id: UUID, order_no: str, claim: Claim, policy: str, pieces: Sequence[Evidence]) -> None:
+        """A claim comes in."""
+        order = self.records.orders[order_no]
+        case = CaseModel(case_id, order_no, order.merchant_id, claim, policy)
+        case.stands_aside = lambda: self.stands_in_the_way(order_no, claim.reason)
+        case.evidence += self._weighed(case, pieces)
+        verdict = judge(self.facts(case, None), PRESETS[policy])
+        self.cases[case_id] = case
+        self._decided(case, verdict, told=("case.filed",))
+
+    def _weighed(self, case: CaseModel, pieces: Sequence[Evidence]) -> list[Evidence]:
+        used = {
+            each.sha256 for other in self.cases.values() for each in other.evidence if other.order_no != case.order_no
+        } - {None}
+        return [replace(each, reused=each.sha256 in used) for each in pieces]
+
+    def supply(self, case: CaseModel, pieces: Sequence[Evidence]) -> Check:
+        """More evidence."""
+        refusal = case.refusal("supply_evidence", self.now)
+        if refusal is None:
+            case.evidence += self._weighed(case, pieces)
+            self._judged(case, kept=("evidence_supplement",))
+        return refusal
+
+    def respond(self, case: CaseModel, position: Position, pieces: Sequence[Evidence] = ()) -> Check:
+        """The merchant's answer."""
+        refusal = case.refusal("respond", self.now)
+        if refusal is None:
+            case.evidence += self._weighed(case, pieces)
+            case.answers.append(MerchantResponse(position, self.now))
+            case.acts.append("merchant_response")
+            self._judged(case, kept=("merchant_turn",))
+        return refusal
+
+    def withdraw(self, case: CaseModel, because: str) -> Check:
+        """The buyer gives up, or takes what the merchant offers instead."""
+        refusal = case.refusal("withdraw", self.now)
+        if refusal is None and because == "reissue_accepted" and not case.offers_reissue:
+            return Refusal(409, "no_reissue_offered")
+        if refusal is None:
+            case.acts.append("withdrawal")
+            case.expect({}, (), self.now)
+            case.move("withdrawn", self.now, ("case.withdrawn",))
+        return refusal
+
+    def appeal(self, case: CaseModel, pieces: Sequence[Evidence]) -> Check:
+        """Once, in time, with something new."""
+        refusal = case.refusal("appeal", self.now)
+        known = [replace(each, reused=False) for each in case.evidence]
+        files = {each.sha256 for each in known} - {None}
+        if refusal is None and not any(each not in known and each.sha256 not in files for each in pieces):
+            return Refusal(422, "no_new_evidence")
+        if refusal is None:
+            case.evidence += self._weighed(case, pieces)
+            case.acts.append("appeal")
+            self._judged(case, told=("case.appealed",), kept=("appeal",), appealing=True)
+        return refusal
+
+    def escalate(self, case: CaseModel) -> Check:
+        """It is taken elsewhere; nothing changes here."""
+        refusal = case.refusal("escalate", self.now)
+        if refusal is None:
+            case.acts.append("escalation")
+            case.move(case.status, self.now)
+        return refusal
+
+    def grantable(self, case: CaseModel) -> int:
+        """The most that a person may grant, in fen."""
+        facts = self.facts(case, case.course(self.now))
+        paid = own(facts, PaymentStatus.SUCCEEDED)
+        if case.claim.reason is Reason.DUPLICATE_CHARGE:  # the charge that pays for the order is kept
+            kept = next((each for each in paid if each.remaining > 0), paid[0] if paid else None)
+            paid = [each for each in paid if each is not kept]
+        left = sum(each.remaining for each in paid)
+        return left if case.claim.amount is None else min(left, case.claim.amount)
+
+    def takes_two(self, case: CaseModel) -> bool:
+        """Whether so much is at stake that one person cannot grant all of it."""
+        above = case.terms.two_people_above
+        return above is not None and self.grantable(case) > above
+
+    def rule(self, case: CaseModel, outcome: Ruled, code: RulingCode, amount: int | None, by: str) -> Check:
+        """A person decides, or proposes what a second one has to confirm."""
+        refusal = case.refusal("rule", self.now)
+        if refusal is not None:
+            return refusal
+        granted = None
+        if outcome is Ruled.APPROVE:
+            most = self.grantable(case)
+            if most == 0:
+                return Refusal(409, "nothing_to_grant")
+            if amount is not None and amount > most:
+                return Refusal(422, "more_than_grantable")
+            granted = most if amount is None else amount
+            above = case.terms.two_people_above
+            if above is not None and granted > above:
+                if case.proposal is None or case.proposal[1] != granted:
+                    case.acts.append("ruling_proposal")
+                    case.move(case.status, self.now)
+                    case.proposed = (by, granted, self.now)
+                    return None
+                if case.proposal[0] == by:
+                    return Refusal(409, "second_person_needed")
+        case.acts.append("ruling")
+        self._judged(case, ruling=Ruling(outcome, code, self.now, granted), kept=("review", "first_answer"))
+        return None
+
+    # --- what time does
+
+    def fires(self, case: CaseModel, key: Key) -> None:
+        """A timer takes effect."""
+        name, kind, _ = key
+        assert key in case.due(self.now), f"{name} {kind} is not due"
+        case.timers[key].state = "fired"
+        if kind == "approaching":
+            self._remind(case, key)
+        elif name in ("rejudge", "wait", "merchant_turn"):
+            self._judge_if_new(case)
+        elif name in PROMISES:
+            case.move(case.status, self.now, ("case.deadline_missed",))
+        elif name == "evidence_supplement":
+            assert case.status == "awaiting_evidence"
+            case.expect({}, (), self.now)
+            case.move("lapsed", self.now, ("case.lapsed",))
+        else:
+            assert name in CHORES or name in ("appeal", "channel_dispute")
+
+    def _remind(self, case: CaseModel, key: Key) -> None:
+        running = [at for (name, kind, at), timer in case.timers.items()
+                   if name == key[0] and kind == "due" and timer.state == "pending"]  # fmt: skip
+        if not running or max(running) < self.now:
+            case.timers[key].state = "void"
+        else:
+            case.move(case.status, self.now, ("case.deadline_approaching",))
+
+    def _judge_if_new(self, case: CaseModel) -> None:
+        if case.status not in OPEN:
+            return
+        verdict = judge(self.facts(case, case.course(self.now)), PRESETS[case.policy])
+        if case.is_news(verdict):
+            self._decided(case, verdict, told=())
+
+    def next_due(self) -> datetime | None:
+        """When the next thing of all is due, from now on."""
+        ahead = [
+            timer.next_attempt_at for case in self.cases.values() for timer in case.timers.values()
+            if timer.state == "pending" and timer.next_attempt_at >= self.now
+        ]  # fmt: skip
+        return min(ahead, default=None)

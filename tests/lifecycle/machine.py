@@ -1,0 +1,148 @@
+"""The desk as hypothesis drives it: anything may happen in any order, and the model knows what has to come of it.
+
+The rules are few and each draws what it is about, so that every example has some of everything.
+"""
+
+from typing import Any, ClassVar
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from app.rules.facts import (
+    CancelledBy,
+    DeliveryMode,
+    MerchantStatus,
+    OrderStatus,
+    PaymentStatus,
+    Position,
+    Reason,
+    Ruled,
+)
+from tests.lifecycle.desk import SAMPLE, Desk
+from tests.lifecycle.service import Service, Site
+
+MOST_ORDERS, MOST_CASES = 4, 8
+REASONS = (
+    Reason.NOT_WORKING, Reason.NOT_DELIVERED, Reason.OTHER, Reason.INVALID_GOODS, Reason.NOT_WORKING,
+    Reason.SHORT_DELIVERY, Reason.NOT_DELIVERED, Reason.WRONG_ACCOUNT, Reason.INVALID_GOODS, Reason.DELIVERED_LATE,
+    Reason.DUPLICATE_CHARGE, Reason.CHANGE_OF_MIND, Reason.ORDER_CANCELLED,
+)  # fmt: skip
+NUMBERS = st.integers(0, 11)
+PRICES = st.sampled_from((9_900, 600_000))
+MODES = st.sampled_from(DeliveryMode)
+DELIVERIES = st.sampled_from(
+    ("not_yet", "unused", "not_yet", "unused", "used", "late", "short", "invalid", "sold_twice")
+)
+PIECES = st.sampled_from(
+    ("nothing", "what_is_needed", "what_is_needed", "a_statement", "a_known_file", "a_private_chat")
+)
+SOME_PIECES = PIECES.filter(lambda kind: kind != "nothing")
+PEOPLE = st.sampled_from(("op-1", "op-2"))
+AMOUNTS = st.sampled_from((None, 550_000, None, 1, 700_000))
+LEAPS = st.sampled_from(("just_after", "just_before", "exactly", "an_hour", "days"))
+PARTS = st.sampled_from((None, None, None, None, 5_000))
+POLICIES = st.sampled_from(("standard", "card_error"))
+CLAIMS = st.tuples(NUMBERS, st.sampled_from(REASONS), PIECES, POLICIES, PARTS)
+Claim = tuple[int, Reason, str, str, int | None]
+
+
+def _named(name: str, *values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.tuples(st.just(name), *values)
+
+
+# What somebody tells of the business, what somebody does in a case, what goes wrong with requests, what time brings.
+TELLS = st.one_of(
+    _named("delivery", DELIVERIES),
+    _named("order_changes", st.sampled_from(OrderStatus), st.sampled_from(CancelledBy)),
+    _named("payment", st.booleans(), st.sampled_from(PaymentStatus), st.sampled_from((0, 0, 100, 9_900))),
+    _named("merchant", st.sampled_from(MerchantStatus), st.sampled_from((0, 1_000_000))),
+)
+DOES = st.one_of(
+    _named("supply_evidence", SOME_PIECES),
+    _named("respond", st.sampled_from(Position), st.booleans()),
+    _named("person_rules", st.sampled_from(Ruled), NUMBERS, AMOUNTS, PEOPLE),
+    _named("two_people_rule", NUMBERS, AMOUNTS, AMOUNTS),
+    _named("what_is_listed_can_be_done", NUMBERS),
+    _named("appeal", PIECES),
+    _named("withdraw", st.sampled_from(("reissue_accepted", "reissue_accepted", "changed_mind"))),
+    _named("escalate"),
+)
+GOES_ASTRAY = st.one_of(
+    _named("what_is_not_listed_is_refused"),
+    _named("sent_again", st.booleans()),
+    _named("twice_at_once"),
+    _named("too_old", st.sampled_from(sorted(SAMPLE)), st.integers(1, 3)),
+    _named("withdrawn_and_ruled_at_once"),
+)
+BRINGS = st.one_of(
+    _named("all_happens_after", LEAPS, st.integers(1, 9)),
+    _named("some_happens_after", LEAPS, st.integers(1, 2)),
+    _named("nothing_happens_after", LEAPS),
+    _named("worker_dies_after", LEAPS, st.integers(0, 2)),
+)
+
+
+class DeskMachine(RuleBasedStateMachine):
+    """One example is one site. `service` and `bystander` are given by whoever runs it."""
+
+    service: ClassVar[Service]
+    bystander: ClassVar[Site]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = Desk(self.service, self.bystander, note)
+
+    @initialize(
+        orders=st.tuples(st.tuples(MODES, DELIVERIES), st.tuples(MODES, DELIVERIES)),
+        claims=st.lists(CLAIMS, min_size=1, max_size=3),
+        large=st.booleans(),
+    )
+    def begins(self, orders: tuple[tuple[DeliveryMode, str], ...], claims: list[Claim], large: bool) -> None:
+        for n, (mode, how) in enumerate(orders):
+            self.desk.new_order((9_900, 600_000)[n], mode)
+            if how != "not_yet":
+                self.desk.delivery(n, how)
+        for claim in claims:
+            self.desk.leap("an_hour")
+            self.desk.file(*claim)
+        if large:  # a case that takes two people
+            self.desk.file(1, Reason.OTHER, "nothing", "card_error", None)
+
+    @rule(claim=CLAIMS, price=PRICES, mode=MODES, how=st.sampled_from((None, "unused", "used")))
+    def a_claim_comes_in(self, claim: Claim, price: int, mode: DeliveryMode, how: str | None) -> None:
+        if len(self.desk.model.records.orders) < MOST_ORDERS and claim[0] > 6:
+            self.desk.new_order(price, mode)
+        if len(self.desk.model.cases) < MOST_CASES:
+            self.desk.file(*claim, inline=how)
+
+    @rule(of=NUMBERS, what=st.one_of(TELLS, DOES, DOES))
+    def a_report_or_a_party(self, of: int, what: tuple[Any, ...]) -> None:
+        self._do(of, what)
+
+    @rule(of=NUMBERS, what=st.one_of(GOES_ASTRAY, GOES_ASTRAY, DOES))
+    def a_party_or_a_mishap(self, of: int, what: tuple[Any, ...]) -> None:
+        self._do(of, what)
+
+    @rule(what=BRINGS, of=NUMBERS, then=DOES)
+    def time_and_then_a_party(self, what: tuple[Any, ...], of: int, then: tuple[Any, ...]) -> None:
+        name, *values = what
+        getattr(self.desk, name)(*values)
+        self._do(of, then)
+
+    def _do(self, of: int, what: tuple[Any, ...]) -> None:
+        name, *values = what
+        getattr(self.desk, name)(of, *values)
+
+    @invariant()
+    def all_is_as_it_should_be(self) -> None:
+        self.desk.check_touched()
+
+    def teardown(self) -> None:
+        """Time runs out: whatever is left comes to its end, in a bounded number of steps."""
+        try:
+            if self.desk.agrees:  # else it ends here, and the step that went wrong is what is reported
+                self.desk.run_out()
+                self.desk.check_everything()
+        finally:
+            self.desk.close()

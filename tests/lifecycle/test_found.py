@@ -1,0 +1,139 @@
+"""What the machine has found once, step by step, so that it stays found; and walks that chance seldom takes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.rules.facts import DeliveryMode, MerchantStatus, Position, Reason, Ruled
+from launcher.postgres import Server
+from tests.lifecycle.desk import Desk
+from tests.lifecycle.running import bystander
+from tests.lifecycle.service import Service, Site, in_process
+
+
+@pytest.fixture(scope="module")
+def service(postgres: Server) -> Iterator[Service]:
+    with in_process(postgres) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def neighbour(service: Service) -> Site:
+    return bystander(service)
+
+
+@pytest.fixture
+def desk(service: Service, neighbour: Site) -> Iterator[Desk]:
+    """With one order of 99 yuan; whatever a test leaves open comes to its end."""
+    desk = Desk(service, neighbour, lambda _: None)
+    desk.new_order(9_900, DeliveryMode.INSTANT)
+    desk.leap("an_hour")
+    try:
+        yield desk
+        desk.check_touched()
+        desk.run_out()
+        desk.check_everything()
+    finally:
+        desk.close()
+
+
+def _file(desk: Desk, reason: Reason, pieces: str = "what_is_needed", policy: str = "standard") -> None:
+    desk.file(0, reason, pieces, policy, None)
+    desk.check_touched()
+
+
+def test_a_promise_that_was_broken_is_told_although_a_ruling_came_before_the_worker(desk: Desk) -> None:
+    _file(desk, Reason.OTHER)
+    desk.leap("days", 9)
+    desk.person_rules(0, Ruled.REJECT, 0, None, "op-1")
+    desk.check_touched()
+    desk.fire_all()
+    [case] = desk.model.cases.values()
+    assert case.told.count("case.deadline_missed") == 1
+
+
+def test_records_that_come_along_with_one_claim_bear_on_the_other_claims_on_the_order(desk: Desk) -> None:
+    _file(desk, Reason.NOT_WORKING)
+    desk.file(0, Reason.OTHER, "nothing", "standard", None, inline="used")
+    desk.leap("an_hour")
+    desk.fire_all()
+    first = next(iter(desk.model.cases.values()))
+    assert [each.delivery_no for each in first.facts.deliveries] == ["D-1"]
+
+
+def test_a_rejection_is_not_appealed_while_the_same_claim_is_under_way_again(desk: Desk) -> None:
+    _file(desk, Reason.CHANGE_OF_MIND, policy="card_error")
+    desk.leap("an_hour")
+    _file(desk, Reason.CHANGE_OF_MIND)
+    first, second = desk.model.cases.values()
+    assert (first.status, second.status) == ("rejected", "approved")
+    desk.appeal(9, "nothing")
+    desk.appeal(10, "a_statement")
+    assert first.status == "rejected"
+
+
+def test_from_the_wait_through_evidence_merchant_person_and_appeal_to_the_money(desk: Desk) -> None:
+    desk.new_order(600_000, DeliveryMode.SCHEDULED)
+    desk.file(1, Reason.NOT_DELIVERED, "nothing", "card_error", None)
+    desk.all_happens_after("exactly", 1)
+    desk.all_happens_after("just_after", 1)
+    desk.check_touched()
+    [case] = desk.model.cases.values()
+    assert case.status == "awaiting_evidence"
+    desk.delivery(1, "short")
+    desk.supply_evidence(0, "what_is_needed")
+    desk.person_rules(0, Ruled.REJECT, 0, None, "op-1")
+    desk.check_touched()
+    desk.appeal(0, "nothing")
+    desk.appeal(0, "a_statement")
+    assert case.status == "appealed"
+    desk.two_people_rule(0, 0, 550_000, None)
+    assert (case.status, case.refunds) == ("approved", [("P-2", 600_000)])
+    desk.appeal(9, "a_statement")
+
+
+def test_two_people_have_to_say_the_same(desk: Desk) -> None:
+    desk.new_order(600_000, DeliveryMode.INSTANT)
+    desk.leap("an_hour")
+    desk.file(1, Reason.OTHER, "nothing", "card_error", None)
+    [case] = desk.model.cases.values()
+    desk.person_rules(0, Ruled.APPROVE, 0, 510_000, "op-1")
+    desk.person_rules(0, Ruled.APPROVE, 0, 520_000, "op-2")
+    desk.person_rules(0, Ruled.APPROVE, 0, 520_000, "op-2")
+    assert case.status == "in_review"
+    desk.leap("an_hour")
+    desk.supply_evidence(0, "a_private_chat")  # which the two have not seen yet
+    desk.person_rules(0, Ruled.APPROVE, 0, 520_000, "op-1")
+    assert case.status == "in_review"
+    desk.person_rules(0, Ruled.APPROVE, 0, 520_000, "op-3")
+    assert (case.status, case.refunds) == ("approved", [("P-2", 520_000)])
+
+
+def test_a_word_more_after_the_merchants_turn_takes_nothing_back(desk: Desk) -> None:
+    _file(desk, Reason.NOT_WORKING)
+    desk.respond(0, Position.CONTEST, True)
+    desk.all_happens_after("just_after", 1)
+    desk.leap("days", 1)
+    desk.respond(0, Position.OFFER_REISSUE, False)
+    [case] = desk.model.cases.values()
+    assert case.status == "in_review"
+    desk.merchant(1, MerchantStatus.UNREACHABLE, 0)
+    desk.leap("an_hour")
+    desk.fire_all()
+    desk.withdraw(0, "reissue_accepted")
+    assert case.status == "withdrawn"
+
+
+def test_a_worker_that_dies_does_the_same_again_and_only_once(desk: Desk) -> None:
+    _file(desk, Reason.NOT_WORKING, "nothing")
+    [case] = desk.model.cases.values()
+    desk.all_happens_after("just_after", 1)
+    desk.leap("just_after")
+    for _ in range(3):
+        desk.fire(100, crash_at=0)
+        desk.check_touched()
+        assert case.status == "awaiting_evidence"
+        desk.all_happens_after("exactly", 1)  # it is tried again a moment after this one
+        desk.leap("just_after")
+    desk.fire_all()
+    assert (case.status, case.told.count("case.lapsed")) == ("lapsed", 1)

@@ -1,0 +1,62 @@
+"""The life of a case over HTTP and Postgres, driven by hypothesis against a model that was written from the documents.
+
+The few examples of every run are always the same ones. Longer:
+
+    KMR_LONG=1 pytest tests/lifecycle             300 examples of 40 steps, other ones each time
+
+A run that fails prints the steps that lead there; they become a test of their own in `test_found.py`.
+
+    python -m tests.lifecycle.sabotage           plants bugs one by one, each of which has to turn the machine red
+    python -m tests.lifecycle.simulation 10000 100       the rules and the table alone, at great speed
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from launcher.postgres import Server
+from tests.lifecycle.machine import DeskMachine
+from tests.lifecycle.running import running_desk
+from tests.lifecycle.sabotage import is_noticed
+from tests.lifecycle.service import in_process, over_loopback
+
+IS_LONG = bool(os.environ.get("KMR_LONG"))
+
+
+def _settings(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=not IS_LONG,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@pytest.fixture(scope="module")
+def desk(postgres: Server) -> Iterator[type[DeskMachine]]:
+    """A machine on the application itself."""
+    with in_process(postgres) as service, running_desk(service) as machine:
+        yield machine
+
+
+def test_the_service_does_what_the_model_says(desk: type[DeskMachine]) -> None:
+    run_state_machine_as_test(desk, settings=_settings(300, 40) if IS_LONG else _settings(25, 25))
+
+
+def test_so_does_a_process_behind_a_server(postgres: Server) -> None:
+    with over_loopback(postgres) as service, running_desk(service) as machine:
+        run_state_machine_as_test(machine, settings=_settings(100, 40) if IS_LONG else _settings(4, 20))
+
+
+@pytest.mark.parametrize("bug", ["an event told twice", "too late is in time", "a case in review cannot be withdrawn"])
+def test_the_machine_notices_what_is_wrong(postgres: Server, bug: str) -> None:
+    """A sample; `python -m tests.lifecycle.sabotage` plants them all."""
+    with in_process(postgres) as service:
+        assert is_noticed(service, bug)
