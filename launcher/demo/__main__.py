@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from launcher.demo.claims import MERCHANT, DemoClaim, demo_claims
 from launcher.demo.client import CallFailed, Shop
@@ -46,14 +47,24 @@ def _show_all(shop: Shop, receiver: Receiver, screen: Screen) -> None:
     for number, claim in enumerate(claims, start=1):
         _print(screen.title(number, len(claims), claim))
         _show(shop, receiver, screen, claim)
-    print(f"\n{screen.paint('32;1', '✔')} All five were judged; every webhook came with a good signature.")
-    print("  五件申请均已裁定，所有回调签名均有效。")
+    print(f"\n{screen.paint('32;1', '✔')} All five were judged and carried on; every signature is good.")
+    print("  五件申请均已裁定并继续推进，所有回调签名均有效。")
 
 
 def _show(shop: Shop, receiver: Receiver, screen: Screen, claim: DemoClaim) -> None:
     case = shop.post("/v1/cases", claim.body, idempotency_key=claim.order_no)
     _print(screen.decision(case))
-    told = [event["type"] for event in case["timeline"]]
+    _show_webhooks(receiver, screen, case["timeline"])
+    for step in claim.then:
+        told = len(case["timeline"])
+        key = f"{claim.order_no}-{step.call}"
+        case = shop.post(f"/v1/cases/{case['id']}/{step.call}", step.body, idempotency_key=key)
+        _print(screen.step(step, case))
+        _show_webhooks(receiver, screen, case["timeline"][told:])
+
+
+def _show_webhooks(receiver: Receiver, screen: Screen, events: list[dict[str, Any]]) -> None:
+    told = [event["type"] for event in events]
     expected = [kind for kind in told if kind in MERCHANT_HEARS or kind == "refund.requested"]
     for received in _arrivals(receiver, len(expected)):
         _print(screen.webhook(received))

@@ -11,14 +11,25 @@ PRICE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
+class DemoStep:
+    """What somebody does in the case afterwards: `POST /v1/cases/{case_id}/{call}` with `body`."""
+
+    call: str
+    story_zh: str
+    story_en: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class DemoClaim:
-    """A claim and the story behind it. `body` is for `POST /v1/cases`."""
+    """A claim and the story behind it. `body` is for `POST /v1/cases`; `then` carries the case on."""
 
     system: str
     source: str
     story_zh: str
     story_en: str
     body: dict[str, Any]
+    then: tuple[DemoStep, ...] = ()
 
     @property
     def order_no(self) -> str:
@@ -53,6 +64,14 @@ def _recharge(at: _Times, number: str) -> DemoClaim:
         "充值两小时仍未到账，买家只提交了申请，没有附上与客服的站内沟通记录。",
         "Paid two hours ago and nothing came; the buyer files the claim, but no chat log.",
         body,
+        then=(
+            DemoStep(
+                "evidence",
+                "买家补上了站内沟通记录。",
+                "The buyer sends the chat log.",
+                {"evidence": [_chat(at.ago(minutes=30))]},
+            ),
+        ),
     )
 
 
@@ -70,6 +89,14 @@ def _consumption(at: _Times, number: str) -> DemoClaim:
         "会员权益未生效，买家两小时前联系了商家，商家还没有答复。",
         "A membership does not work; the buyer wrote to the merchant two hours ago, without an answer so far.",
         body,
+        then=(
+            DemoStep(
+                "merchant-response",
+                "商家在期限内答复：同意退款。",
+                "The merchant answers in time, and accepts.",
+                {"position": "accept", "message": "已核实，同意退款"},
+            ),
+        ),
     )
 
 
@@ -86,6 +113,28 @@ def _chargeback(at: _Times, number: str) -> DemoClaim:
         "卡密无效，但买家在发货近 26 小时后才反馈，而卡密问题须在 24 小时内反馈。",
         "The card is invalid, but it is reported almost 26 hours after delivery; the window is 24 hours.",
         body,
+        then=(
+            DemoStep(
+                "appeal",
+                "买家申诉，附上发货后一小时即联系商家的录屏。",
+                "The buyer appeals, with a recording of writing to the merchant an hour after delivery.",
+                {
+                    "message": "发货后一小时已联系商家，商家一直未处理",
+                    "evidence": [{"kind": "screen_recording", "party": "buyer", "captured_at": at.ago(hours=24)}],
+                },
+            ),
+            DemoStep(
+                "ruling",
+                "站点审核员采信录屏，支持退款。",
+                "A person of the site believes the recording, and grants the claim.",
+                {
+                    "outcome": "approve",
+                    "code": "evidence_convinces",
+                    "text": "录屏显示买家在期限内已反馈",
+                    "by": "demo-reviewer",
+                },
+            ),
+        ),
     )
 
 

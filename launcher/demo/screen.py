@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from launcher.demo.claims import DemoClaim
+from launcher.demo.claims import DemoClaim, DemoStep
 from launcher.demo.receiver import Received
 
 WIDTH = 100
@@ -57,6 +57,26 @@ class Screen:
         for deadline in decision["deadlines"]:
             at = datetime.fromisoformat(deadline["at"]).strftime("%Y-%m-%d %H:%M:%S")
             yield from self._row("Until 期限", f"{at}  {deadline['name']} ({deadline['rule']})")
+        yield from self._next(case)
+
+    def step(self, step: DemoStep, case: dict[str, Any]) -> Iterator[str]:
+        """What somebody did, and what the case was judged to then."""
+        decision = case["decision"]
+        name, code = OUTCOMES[decision["outcome"]]
+        yield from self._row("Then 随后", step.story_zh, "1")
+        yield from self._row("", step.story_en)
+        yield from self._row("", f"POST /v1/cases/…/{step.call}", "2")
+        yield from self._row("Decision 裁定", f"{name} {decision['outcome']}, the case is {case['status']}", code)
+        yield from self._refund(decision)
+        for finding in decision["findings"]:
+            if finding["decisive"]:
+                yield from self._finding(finding)
+        yield from self._next(case)
+
+    def _next(self, case: dict[str, Any]) -> Iterator[str]:
+        for step in case["next"]:
+            until = "" if step["until"] is None else f" until {step['until'][:16].replace('T', ' ')}"
+            yield from self._row("Next 下一步", f"{step['action']} by {step['by']}{until}")
 
     def _refund(self, decision: dict[str, Any]) -> Iterator[str]:
         refund = decision["refund"]

@@ -31,9 +31,11 @@ async def test_the_demonstration_shows_all_five_systems_with_their_webhooks(show
         assert system in shown
     for outcome in ("request_evidence", "await_merchant", "reject", "approve"):
         assert outcome in shown
-    assert shown.count("签名有效") == 11
+    assert shown.count("签名有效") == 17
     assert "SIGNATURE INVALID" not in shown
-    assert shown.count("refund.requested") == 2
+    assert shown.count("refund.requested") == 5
+    for rule in ("merchant-accepts", "appeal-needs-a-person", "granted-by-a-person"):
+        assert rule in shown
     unbroken = re.sub(r"\n +", " ", shown)
     assert "late by 24 min 30 s" in unbroken
     assert "迟到 24 分 30 秒" in unbroken
