@@ -69,6 +69,13 @@ class TimerKind(StrEnum):
     DUE = "due"
 
 
+class Chore(StrEnum):
+    """案件待办: work that a case's timers carry beside its deadlines; a decision does not end it."""
+
+    REJUDGE = "rejudge"
+    REFUND_RATE = "refund_rate"
+
+
 class TimerState(StrEnum):
     """计时状态. `kept`: what was promised was done in time; `void`: the deadline does not matter any more."""
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from app.rules.calendar import in_shanghai
 from app.rules.explain import in_words
-from app.rules.facts import Channel
 from app.rules.findings import Fen
 from app.rules.standing import Standing
+from app.rules.windows import dispute_window
 
 
 class Venue(StrEnum):
@@ -71,16 +71,13 @@ def _ways(standing: Standing) -> Iterator[Way]:
 
 
 def _channel_dispute(standing: Standing) -> Iterator[Way]:
-    """A wallet of the site's own has no channel to dispute at."""
-    outside = [payment.paid_at for payment in standing.succeeded if payment.channel is not Channel.BALANCE]
-    if not outside:
+    window = dispute_window(standing)
+    if window is None:
         return
-    surely = min(outside) + standing.policy.escalation.channel_dispute_shortest
-    perhaps = min(outside) + standing.policy.escalation.channel_dispute_longest
-    if standing.as_of <= surely:
-        yield Way(Venue.CHANNEL_DISPUTE, in_shanghai(surely), certain=True, suggested=True)
-    elif standing.as_of <= perhaps:
-        yield Way(Venue.CHANNEL_DISPUTE, in_shanghai(perhaps), certain=False, suggested=True)
+    if standing.as_of <= window.surely:
+        yield Way(Venue.CHANNEL_DISPUTE, in_shanghai(window.surely), certain=True, suggested=True)
+    elif standing.as_of <= window.perhaps:
+        yield Way(Venue.CHANNEL_DISPUTE, in_shanghai(window.perhaps), certain=False, suggested=True)
 
 
 def beyond_document(beyond: Beyond) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.rules.facts import Reason
+from app.rules.facts import Channel, Reason
 from app.rules.policy import Policy
 from app.rules.reasons import NO_FAULT_RETURNS, PAYMENT_REASONS
 from app.rules.standing import Standing
@@ -66,6 +66,23 @@ def report_window(standing: Standing) -> ReportWindow | None:
         return None
     own = _own_window(standing) if standing.reason in AFTER_DELIVERY else None
     return ReportWindow(started_at, own or terms.length)
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeWindow:
+    """Until when a payment channel takes a dispute: any channel, and those that take it longest."""
+
+    surely: datetime
+    perhaps: datetime
+
+
+def dispute_window(standing: Standing) -> DisputeWindow | None:
+    """From the first payment over a channel; a wallet of the site's own has none to dispute at."""
+    outside = [payment.paid_at for payment in standing.succeeded if payment.channel is not Channel.BALANCE]
+    if not outside:
+        return None
+    terms, first = standing.policy.escalation, min(outside)
+    return DisputeWindow(first + terms.channel_dispute_shortest, first + terms.channel_dispute_longest)
 
 
 def _own_window(standing: Standing) -> timedelta | None:

@@ -11,7 +11,7 @@ from app.outbound.catalogue import EventType
 from app.rules.decision import Decision, decision_document, decision_text, plain_value
 from app.rules.facts import Channel
 from app.rules.liability import Liability
-from app.rules.signals import Subject, signals_of
+from app.rules.signals import Signal, Subject, signals_of
 from app.services.telling import restriction_event, told_events
 from app.services.timers import refund_rate_timer, timers_after, timers_of
 from app.store.case_rows import (
@@ -166,8 +166,13 @@ def _signals(step: Step, mint: Mint) -> Iterator[NewSignal]:
     expires_at = step.after.updated_at + verdict.standing.policy.strike_lifetime
     for seen in signals_of(verdict):
         if seen.subject is Subject.MERCHANT or seen.kind not in step.seen_before:
-            facts = {name: plain_value(value) for name, value in seen.facts.items()}
-            yield NewSignal(mint(), seen.subject, seen.subject_id, seen.kind, seen.rule, facts, seen.strike, expires_at)
+            yield signal_row(seen, expires_at, mint)
+
+
+def signal_row(seen: Signal, expires_at: datetime, mint: Mint) -> NewSignal:
+    """A signal as it is stored."""
+    facts = {name: plain_value(value) for name, value in seen.facts.items()}
+    return NewSignal(mint(), seen.subject, seen.subject_id, seen.kind, seen.rule, facts, seen.strike, expires_at)
 
 
 def _restriction(view: CaseView, step: Step, signals: tuple[NewSignal, ...], mint: Mint) -> Iterator[NewEvent]:

@@ -7,29 +7,28 @@ from typing import Final
 from uuid import UUID
 
 from app.ids import Mint
-from app.models.closed_sets import PROMISES, TimerKind, TimerState
+from app.models.closed_sets import PROMISES, Chore, TimerKind, TimerState
 from app.outbound.catalogue import EventType
 from app.rules.calendar import Calendar
 from app.rules.deadlines import expected_by
-from app.rules.decision import Decision, decide, plain_value
+from app.rules.decision import Decision, decide
 from app.rules.lifecycle import CaseEvent, CaseStatus, advance
 from app.rules.signals import refund_rate_signal
 from app.services.assembling import facts_from
-from app.services.consequences import Step
+from app.services.consequences import Step, signal_row
 from app.services.policies import policy_of_case
 from app.services.progress import moved
 from app.services.steps import judge_if_new, write
 from app.services.telling import deadline_event
-from app.services.timers import REFUND_RATE, timers_of
-from app.store.case_rows import CaseView, Held, NewSignal, TimerRow
+from app.services.timers import timers_of
+from app.store.case_rows import CaseView, Held, TimerRow
 from app.store.cases import CaseStore, Consequences
 from app.store.engine import Connection
 from app.store.signals import SignalStore
 from app.store.timers import DueTimer, TimerStore
 
-REJUDGE: Final = "rejudge"
 # What the rules themselves count with, so that its end is a new fact.
-JUDGED_AFTER: Final = frozenset({REJUDGE, "wait", "merchant_turn"})
+JUDGED_AFTER: Final = frozenset({Chore.REJUDGE.value, "wait", "merchant_turn"})
 
 
 async def take_effect(connection: Connection, site_id: UUID, timer: DueTimer, mint: Mint) -> None:
@@ -39,7 +38,7 @@ async def take_effect(connection: Connection, site_id: UUID, timer: DueTimer, mi
     """
     cases = CaseStore(connection, site_id)
     held = await cases.hold(timer.case_id)
-    if timer.name == REFUND_RATE:
+    if timer.name == Chore.REFUND_RATE:
         await _look_at_refund_rate(SignalStore(connection, site_id), held, mint)
     elif timer.kind is TimerKind.APPROACHING:
         await _remind(cases, TimerStore(connection, site_id), held, timer, mint)
@@ -98,9 +97,7 @@ async def _look_at_refund_rate(signals: SignalStore, held: Held, mint: Mint) -> 
     counts = await signals.refunds_of_merchant(case.merchant_id, since=now - policy.refund_rate.period)
     seen = refund_rate_signal(case.merchant_id, policy, approved=counts.approved, orders=counts.orders)
     if seen is not None:
-        facts = {name: plain_value(value) for name, value in seen.facts.items()}
-        expires_at = now + policy.strike_lifetime
-        signal = NewSignal(mint(), seen.subject, seen.subject_id, seen.kind, seen.rule, facts, seen.strike, expires_at)
+        signal = signal_row(seen, now + policy.strike_lifetime, mint)
         await signals.add(signal, case_id=case.case_id, order_no=case.order_no, now=now)
 
 

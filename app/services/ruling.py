@@ -21,7 +21,6 @@ from app.store.cases import CaseStore
 
 _EVENTS = {Ruled.APPROVE: CaseEvent.RULED_APPROVE, Ruled.REJECT: CaseEvent.RULED_REJECT}
 _OPPOSITE = {Ruled.APPROVE: Outcome.REJECT, Ruled.REJECT: Outcome.APPROVE}
-KEPT = frozenset({"review", "first_answer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,6 @@ async def rule(cases: CaseStore, target: Target, wish: Wish, *, mint: Mint = new
         _EVENTS[wish.outcome],
         acts=(act(ActKind.RULING, wish.by, details, held),),
         ruling=Ruling(wish.outcome, wish.code, held.view.now, granted),
-        keeps=KEPT,
         overturned=overturned,
     )
     return await judge_anew(cases, held, brought, mint)

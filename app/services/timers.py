@@ -4,12 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from app.models.closed_sets import PROMISES, TimerKind, TimerState
+from app.models.closed_sets import PROMISES, Chore, TimerKind, TimerState
 from app.rules.deadlines import Deadline, reminder_of
 from app.rules.decision import Decision
 from app.store.case_rows import NewTimer, TimerRow
-
-REFUND_RATE = "refund_rate"
 
 
 def timers_of(decision: Decision, before: Iterable[TimerRow], now: datetime) -> tuple[NewTimer, ...]:
@@ -41,7 +39,7 @@ def _reminder(deadline: Deadline, before: tuple[TimerRow, ...], now: datetime) -
 
 def refund_rate_timer(now: datetime) -> NewTimer:
     """After an approval for the merchant's fault its rate of refunds is looked at, outside the buyer's request."""
-    return NewTimer(REFUND_RATE, TimerKind.DUE, now)
+    return NewTimer(Chore.REFUND_RATE, TimerKind.DUE, now)
 
 
 def timers_after(
@@ -49,7 +47,7 @@ def timers_after(
 ) -> tuple[TimerRow, ...]:
     """How a case's timers stand once `wanted` are all that it has; what the store does to the rows, for showing."""
     rows = {(row.name, row.kind, row.due_at): row for row in timers}
-    asked = {(timer.name, timer.kind, timer.due_at): timer for timer in wanted if timer.name != REFUND_RATE}
+    asked = {(timer.name, timer.kind, timer.due_at): timer for timer in wanted if timer.name not in set(Chore)}
     after = {key: row if key in asked or _stays(row, now) else _ended(row, kept, now) for key, row in rows.items()}
     for key, timer in asked.items():
         if key not in rows or rows[key].state in (TimerState.KEPT, TimerState.VOID):

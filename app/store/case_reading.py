@@ -2,12 +2,10 @@
 
 from sqlalchemy import TextClause
 
-from app.models.closed_sets import FILED_AGAIN_AFTER
+from app.models.closed_sets import FILED_AGAIN_AFTER, Chore
 from app.store.statement import statement
 
-# Work that a case's timers carry, beside its deadlines: a decision does not end it.
-CHORES = ("rejudge", "refund_rate")
-CHORES_NAMED = ", ".join(f"'{name}'" for name in CHORES)
+CHORES_NAMED = ", ".join(f"'{name}'" for name in Chore)
 ENDED = ", ".join(f"'{status}'" for status in FILED_AGAIN_AFTER)
 
 

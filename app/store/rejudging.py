@@ -12,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime
 
 from app.errors import Busy
-from app.models.closed_sets import RecordKind
+from app.models.closed_sets import Chore, RecordKind
 from app.rules.lifecycle import UNDECIDED
 from app.store.record_rows import Change, Put
 
-REJUDGE: Final = "rejudge"
 _TRIES: Final = 4
 _PUTS = TypeAdapter(Sequence[Put])
 _STATUSES: Final = ", ".join(f"'{status}'" for status in UNDECIDED)
@@ -63,11 +62,11 @@ _ENQUEUE = text(f"""
     enqueued AS (
         INSERT INTO case_timers (site_id, case_id, name, kind, due_at, provisional, state, attempts, next_attempt_at,
                                  created_at)
-        SELECT :site_id, case_id, '{REJUDGE}', 'due', :now, false, 'pending', 0, :now, :now
+        SELECT :site_id, case_id, '{Chore.REJUDGE}', 'due', :now, false, 'pending', 0, :now, :now
         FROM (SELECT case_id, bool_or(for_sure) AS for_sure FROM borne GROUP BY case_id) AS each
         WHERE for_sure OR NOT EXISTS (
             SELECT FROM case_timers t WHERE t.site_id = :site_id AND t.case_id = each.case_id
-            AND t.name = '{REJUDGE}' AND t.kind = 'due' AND t.state = 'pending')
+            AND t.name = '{Chore.REJUDGE}' AND t.kind = 'due' AND t.state = 'pending')
         ORDER BY case_id
         ON CONFLICT (site_id, case_id, name, kind, due_at) DO UPDATE
         SET state = 'pending', attempts = 0, next_attempt_at = EXCLUDED.next_attempt_at, settled_at = NULL

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from app.rules.checks.records import was_used_before_delivery
-from app.rules.facts import CardUse, Channel, MerchantStatus, Reason, Usage
+from app.rules.facts import CardUse, MerchantStatus, Reason, Usage
 from app.rules.findings import Effect, Fen, Finding, Outcome, Rule, Stage, Value
 from app.rules.reasons import MISDIRECTED, NO_FAULT_RETURNS
 from app.rules.standing import Standing
+from app.rules.windows import dispute_window
 
 NEEDS_A_PERSON = Rule(
     "needs-a-person",
@@ -173,14 +174,10 @@ def is_seller_unverified(standing: Standing) -> bool:
 
 
 def _channel_dispute(standing: Standing) -> Iterator[Finding]:
-    """A wallet of the site's own has no channel to dispute at."""
-    outside = [payment.paid_at for payment in standing.succeeded if payment.channel is not Channel.BALANCE]
-    if not outside:
+    window = dispute_window(standing)
+    if window is None:
         return
-    escalation = standing.policy.escalation
-    surely = min(outside) + escalation.channel_dispute_shortest
-    perhaps = min(outside) + escalation.channel_dispute_longest
-    if standing.as_of <= surely:
-        yield Finding(CHANNEL_DISPUTE_OPEN, None, {"until": surely})
-    if surely < perhaps and standing.as_of <= perhaps:
-        yield Finding(CHANNEL_DISPUTE_DEPENDS, None, {"until": perhaps})
+    if standing.as_of <= window.surely:
+        yield Finding(CHANNEL_DISPUTE_OPEN, None, {"until": window.surely})
+    if window.surely < window.perhaps and standing.as_of <= window.perhaps:
+        yield Finding(CHANNEL_DISPUTE_DEPENDS, None, {"until": window.perhaps})
