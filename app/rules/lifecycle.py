@@ -49,6 +49,11 @@ class CaseEvent(StrEnum):
     WITHDRAWN = "withdrawn"
     LAPSED = "lapsed"
     ESCALATED = "escalated"
+    REFUND_UNDER_WAY = "refund_under_way"
+    REFUND_STOPPED = "refund_stopped"
+    REFUND_RETRIED = "refund_retried"
+    REFUND_GIVEN_UP = "refund_given_up"
+    REFUNDS_SETTLED = "refunds_settled"
 
 
 # The rules may still come to another result; once they or a person have decided, only an appeal brings a case back.
@@ -61,6 +66,10 @@ UNDECIDED = (
 )
 FOR_A_PERSON = (CaseStatus.IN_REVIEW, CaseStatus.APPEALED)
 WAITING_FOR_THE_BUYER = (CaseStatus.AWAITING_EVIDENCE, CaseStatus.WAITING)
+# Granted, and the money is not back yet.
+PAYING_BACK = (CaseStatus.APPROVED, CaseStatus.REFUNDING, CaseStatus.REFUND_FAILED)
+# Nothing goes on before a person has done something: ruled, or let a refund go on.
+AT_THE_DESK = (*FOR_A_PERSON, CaseStatus.REFUND_FAILED)
 
 
 def _table() -> Iterator[tuple[tuple[CaseStatus, CaseEvent], CaseStatus]]:
@@ -84,7 +93,13 @@ def _table() -> Iterator[tuple[tuple[CaseStatus, CaseEvent], CaseStatus]]:
         yield (status, CaseEvent.RULED_REJECT), CaseStatus.REJECTED
     yield (CaseStatus.AWAITING_EVIDENCE, CaseEvent.LAPSED), CaseStatus.LAPSED
     yield (CaseStatus.REJECTED, CaseEvent.APPEAL_MADE), CaseStatus.APPEALED
-    for status in (*FOR_A_PERSON, CaseStatus.APPROVED, CaseStatus.REJECTED, CaseStatus.LAPSED):
+    for status in PAYING_BACK:
+        yield (status, CaseEvent.REFUND_UNDER_WAY), CaseStatus.REFUNDING
+        yield (status, CaseEvent.REFUND_STOPPED), CaseStatus.REFUND_FAILED
+        yield (status, CaseEvent.REFUNDS_SETTLED), CaseStatus.REFUNDED
+    yield (CaseStatus.REFUND_FAILED, CaseEvent.REFUND_RETRIED), CaseStatus.REFUNDING
+    yield (CaseStatus.REFUND_FAILED, CaseEvent.REFUND_GIVEN_UP), CaseStatus.REFUND_FAILED
+    for status in (*FOR_A_PERSON, *PAYING_BACK, CaseStatus.REJECTED, CaseStatus.LAPSED):
         yield (status, CaseEvent.ESCALATED), status
 
 
@@ -99,6 +114,8 @@ ACTIONS: Mapping[CaseEvent, tuple[str, tuple[str, ...]]] = MappingProxyType(
         CaseEvent.APPEAL_MADE: ("appeal", ("buyer",)),
         CaseEvent.WITHDRAWN: ("withdraw", ("buyer",)),
         CaseEvent.ESCALATED: ("escalate", ("buyer",)),
+        CaseEvent.REFUND_RETRIED: ("retry_refund", ("platform",)),
+        CaseEvent.REFUND_GIVEN_UP: ("close_refund", ("platform",)),
     }
 )
 # Which of a case's deadlines ends what may be done.
@@ -111,7 +128,7 @@ _ENDED_BY: Mapping[tuple[CaseStatus, CaseEvent], str] = MappingProxyType(
 )
 # A promise to the buyer that has to be broken before a case which is still under way can be taken elsewhere.
 _OVERDUE: Mapping[CaseStatus, str] = MappingProxyType(
-    {CaseStatus.IN_REVIEW: "review", CaseStatus.APPEALED: "review", CaseStatus.APPROVED: "money_back"}
+    {**dict.fromkeys(FOR_A_PERSON, "review"), **dict.fromkeys(PAYING_BACK, "money_back")}
 )
 # By when something should be done, although it may still be done afterwards.
 _PROMISED_BY: Mapping[CaseEvent, str] = MappingProxyType({CaseEvent.RULED_APPROVE: "review"})
@@ -133,7 +150,7 @@ class Situation:
     `merchant_is_heard`: the reason names a fault of the merchant's. `appealed`: an appeal was made before.
     `filed_again`: the same claim is open or granted in another case. `reissue_offered`: the merchant's last word is an
     offer that the buyer may take instead of the money. `ruling_proposed`: one person has ruled, and a second one has
-    to agree.
+    to agree. `refund_can_be_given_up`: one has stopped and is not closed.
     """
 
     status: CaseStatus
@@ -143,6 +160,7 @@ class Situation:
     filed_again: bool = False
     reissue_offered: bool = False
     ruling_proposed: bool = False
+    refund_can_be_given_up: bool = False
     deadlines: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -194,6 +212,12 @@ def obstacle(event: CaseEvent, situation: Situation) -> NotAllowed | None:
             "case_open",
             en="The same claim was filed again, and that case is open or granted. Go on with it.",
             zh="同一申请已重新提交（处理中或已支持），请在新案件中继续。",
+        )
+    if event is CaseEvent.REFUND_GIVEN_UP and not situation.refund_can_be_given_up:
+        return NotAllowed(
+            "refund_closed",
+            en="Every refund that has stopped is closed already. It can be replaced: retry it.",
+            zh="已停下的退款均已关闭，可重试以新单号退款。",
         )
     return _too_late(event, situation) or _too_early(event, situation)
 

@@ -35,7 +35,10 @@ def test_every_deadline_that_a_decision_sets_is_told() -> None:
 
 
 def test_every_action_has_its_words() -> None:
-    situations = [Situation(each, AT, reissue_offered=True, ruling_proposed=True) for each in CaseStatus]
+    situations = [
+        Situation(each, AT, reissue_offered=True, ruling_proposed=True, refund_can_be_given_up=True)
+        for each in CaseStatus
+    ]
     assert {allowed.action for each in situations for allowed in allowed_now(each)} == set(ACTION_WORDS)
 
 

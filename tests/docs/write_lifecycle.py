@@ -1,6 +1,7 @@
 """Writes `docs/lifecycle.md` from the table of the life of a case: `python -m tests.docs.write_lifecycle`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,7 +38,13 @@ the rules come to is the event. An event that changes no status is not drawn.
 尚未结案的案件，每有新的事实（证据、答复、记录、期限届满）即按规则重新裁定；不改变状态的事件未画出。
 """
 STATUS_HEAD = "## Statuses · 状态\n"
-MOVES_HEAD = "## What leads from one status to another · 状态变更\n"
+MOVES_HEAD = """\
+## What leads from one status to another · 状态变更
+
+Once a claim is granted, its refunds move the case: it has failed while any of them has stopped, and is paid back when
+all have arrived. A refund in whose place another was asked for does not count any more.
+申请通过后，案件状态随其退款单变化：任一退款单受阻即为“退款失败”，全部到账即为“已退款”；已被取代的退款单不再计入。
+"""
 STAYS_HEAD = """\
 ## What leaves the status as it is · 不改变状态的事件
 
@@ -66,11 +73,11 @@ STATUSES: dict[CaseStatus, tuple[str, str]] = {
     S.AWAITING_EVIDENCE: ("等待补充证据", "the buyer is asked for evidence"),
     S.WAITING: ("等待期满", "nothing can be said before a time is over, such as that of the delivery"),
     S.IN_REVIEW: ("人工审核中", "a person looks at it"),
-    S.APPROVED: ("已通过", "money goes back"),
+    S.APPROVED: ("已通过", "money goes back: its refunds are asked for"),
     S.REJECTED: ("已驳回", "no money goes back; the buyer may appeal once"),
     S.APPEALED: ("申诉中", "a person answers the appeal"),
     S.REFUNDING: ("退款中", "the money is on its way"),
-    S.REFUND_FAILED: ("退款失败", "the money could not be sent back"),
+    S.REFUND_FAILED: ("退款失败", "a refund has stopped, and a person is to look at it"),
     S.REFUNDED: ("已退款", "the money is back"),
     S.WITHDRAWN: ("已撤回", "the buyer took the claim back"),
     S.LAPSED: ("已逾期失效", "the evidence that was asked for did not come in time"),
@@ -91,6 +98,11 @@ EVENTS: dict[CaseEvent, tuple[str, str, str]] = {
     E.WITHDRAWN: ("撤回", "the buyer takes the claim back, or takes a re-issue instead", "the buyer"),
     E.LAPSED: ("逾期失效", "the time to supply evidence is over", "the clock"),
     E.ESCALATED: ("升级处理", "the buyer takes the matter beyond the site", "the buyer"),
+    E.REFUND_UNDER_WAY: ("退款进行", "somebody has taken the instruction, or the channel has it", "the refunds"),
+    E.REFUND_STOPPED: ("退款受阻", "a refund goes on only if a person does something", "the refunds"),
+    E.REFUND_RETRIED: ("重新发起退款", "a refund that has stopped is asked for again", "a person of the platform"),
+    E.REFUND_GIVEN_UP: ("关闭退款", "a refund that will never be paid is closed by hand", "a person of the platform"),
+    E.REFUNDS_SETTLED: ("退款到账", "every refund of the case has arrived", "the refunds"),
 }
 DEADLINES: dict[str, tuple[str, str]] = {
     "wait": ("等待期", "when it is over, the case is judged anew"),
@@ -115,6 +127,8 @@ ACTION_WORDS = {
     "escalate": "升级处理",
     "accept_reissue": "接受补发（商家提出后）",
     "confirm_ruling": "复核裁定（须第二人同意时）",
+    "retry_refund": "重新发起退款",
+    "close_refund": "关闭退款",
 }
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 AFTER = AT + timedelta(microseconds=1)
@@ -201,8 +215,6 @@ def _statuses() -> str:
 
 
 def _ways_out(status: CaseStatus) -> str:
-    if status not in _in_the_table():
-        return "told by the refund, not by this table"
     return _names([event for event in CaseEvent if event in _is_left_by(status)]) or "nothing"
 
 
@@ -244,7 +256,8 @@ def _actions() -> str:
 def _offered(status: CaseStatus, now: datetime = AT, name: str | None = None) -> tuple[Allowed, ...]:
     """What may be done in a case whose only deadline is this one."""
     deadlines = {} if name is None else {name: AT}
-    return allowed_now(Situation(status, now, reissue_offered=True, ruling_proposed=True, deadlines=deadlines))
+    might = Situation(status, now, reissue_offered=True, ruling_proposed=True, refund_can_be_given_up=True)
+    return allowed_now(replace(might, deadlines=deadlines))
 
 
 def _bearing(action: str, status: CaseStatus) -> tuple[str, str, str]:

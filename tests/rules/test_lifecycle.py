@@ -14,6 +14,7 @@ from app.rules.findings import Outcome
 from app.rules.lifecycle import (
     ACTIONS,
     FOR_A_PERSON,
+    PAYING_BACK,
     TABLE,
     UNDECIDED,
     WAITING_FOR_THE_BUYER,
@@ -37,9 +38,10 @@ S, E = CaseStatus, CaseEvent
 A_MOMENT = timedelta(microseconds=1)
 AROUND = (AS_OF - A_MOMENT, AS_OF, AS_OF + A_MOMENT)
 OVER = {S.WITHDRAWN, S.LAPSED, S.REFUNDED}
-# What happens to the money of an approved claim is told by the refunds, not by this table.
-OF_THE_MONEY = {S.REFUNDING, S.REFUND_FAILED, S.REFUNDED}
-ENDS = {S.APPROVED, S.REJECTED, S.WITHDRAWN, S.LAPSED}
+# The money of an approved claim is on its way; whatever its refunds come to, it is not back yet.
+UNDER_WAY = {S.APPROVED, S.REFUNDING, S.REFUND_FAILED}
+OF_THE_MONEY = {E.REFUND_UNDER_WAY, E.REFUND_STOPPED, E.REFUND_RETRIED, E.REFUNDS_SETTLED}
+ENDS = {S.REFUNDED, S.REJECTED, S.WITHDRAWN, S.LAPSED}
 BEFORE_APPROVAL = {S.AWAITING_MERCHANT, S.AWAITING_EVIDENCE, S.WAITING, S.IN_REVIEW, S.APPEALED}
 DEADLINES = ("wait", "evidence_supplement", "merchant_turn", "review", "first_answer", "appeal", "money_back")
 PEOPLE_DO = {
@@ -51,6 +53,7 @@ PEOPLE_DO = {
     "withdraw": {"buyer"},
     "accept_reissue": {"buyer"},
     "escalate": {"buyer"},
+    "retry_refund": {"platform"},
 }
 
 
@@ -81,7 +84,11 @@ WRITTEN: dict[CaseEvent, dict[CaseStatus, CaseStatus]] = {
     E.APPEAL_MADE: {S.REJECTED: S.APPEALED},
     E.WITHDRAWN: dict.fromkeys(BEFORE_APPROVAL, S.WITHDRAWN),
     E.LAPSED: {S.AWAITING_EVIDENCE: S.LAPSED},
-    E.ESCALATED: staying(S.IN_REVIEW, S.APPEALED, S.APPROVED, S.REJECTED, S.LAPSED),
+    E.ESCALATED: staying(S.IN_REVIEW, S.APPEALED, *UNDER_WAY, S.REJECTED, S.LAPSED),
+    E.REFUND_UNDER_WAY: dict.fromkeys(UNDER_WAY, S.REFUNDING),
+    E.REFUND_STOPPED: dict.fromkeys(UNDER_WAY, S.REFUND_FAILED),
+    E.REFUND_RETRIED: {S.REFUND_FAILED: S.REFUNDING},
+    E.REFUNDS_SETTLED: dict.fromkeys(UNDER_WAY, S.REFUNDED),
 }
 
 
@@ -128,14 +135,28 @@ def reached_from(status: CaseStatus) -> set[CaseStatus]:
     return reached
 
 
-def test_a_filed_case_can_come_to_every_status_but_those_of_the_money() -> None:
-    assert reached_from(S.FILED) == set(CaseStatus) - OF_THE_MONEY
+def test_a_filed_case_can_come_to_every_status() -> None:
+    assert reached_from(S.FILED) == set(CaseStatus)
 
 
 def test_what_was_decided_comes_back_by_an_appeal_alone() -> None:
-    for decided in (S.APPROVED, S.REJECTED):
-        moves = {event for (before, event), after in TABLE.items() if before is decided and after is not decided}
-        assert moves == ({E.APPEAL_MADE} if decided is S.REJECTED else set())
+    moves = {event for (before, event), after in TABLE.items() if before is S.REJECTED and after is not S.REJECTED}
+    assert moves == {E.APPEAL_MADE}
+
+
+def test_what_was_granted_never_comes_back_and_moves_with_its_refunds_alone() -> None:
+    assert set(PAYING_BACK) == UNDER_WAY
+    for status in UNDER_WAY:
+        assert reached_from(status) == {status, S.REFUNDING, S.REFUND_FAILED, S.REFUNDED}
+    moves = {event for (before, event), after in TABLE.items() if before in UNDER_WAY and after is not before}
+    assert moves == OF_THE_MONEY
+    assert {before for before, event in TABLE if event in OF_THE_MONEY} == UNDER_WAY
+
+
+def test_only_a_refund_that_has_stopped_is_asked_for_again() -> None:
+    for status in CaseStatus:
+        retries = [each for each in allowed_now(situation(status)) if each.action == "retry_refund"]
+        assert retries == ([Allowed("retry_refund", "platform", None)] if status is S.REFUND_FAILED else [])
 
 
 def test_no_appeal_is_rejected_by_rule() -> None:
@@ -195,6 +216,9 @@ FREE = [None, None, None]
         (E.ESCALATED, S.IN_REVIEW, EARLY),
         (E.ESCALATED, S.APPEALED, EARLY),
         (E.ESCALATED, S.APPROVED, EARLY),
+        (E.ESCALATED, S.REFUNDING, EARLY),
+        (E.ESCALATED, S.REFUND_FAILED, EARLY),
+        (E.REFUND_RETRIED, S.REFUND_FAILED, FREE),
         (E.ESCALATED, S.REJECTED, FREE),
         (E.ESCALATED, S.LAPSED, FREE),
         (E.RULED_APPROVE, S.IN_REVIEW, FREE),
@@ -220,6 +244,8 @@ def test_an_instant_ends_or_opens_what_may_be_done(
         (E.ESCALATED, S.IN_REVIEW, "review"),
         (E.ESCALATED, S.APPEALED, "review"),
         (E.ESCALATED, S.APPROVED, "money_back"),
+        (E.ESCALATED, S.REFUNDING, "money_back"),
+        (E.ESCALATED, S.REFUND_FAILED, "money_back"),
     ],
 )
 def test_it_is_this_deadline_and_no_other(event: CaseEvent, status: CaseStatus, deadline: str) -> None:
@@ -256,7 +282,8 @@ def test_until_when_something_may_be_done() -> None:
     assert until(S.WAITING) == {withdraw, respond, *by_both}
     for status in FOR_A_PERSON:
         assert until(status) == {withdraw, respond, *by_both, Allowed("rule", "platform", AS_OF)}
-    assert until(S.APPROVED) == set()
+    assert until(S.APPROVED) == until(S.REFUNDING) == set()
+    assert until(S.REFUND_FAILED) == {Allowed("retry_refund", "platform", None)}
     assert until(S.REJECTED) == {Allowed("appeal", "buyer", AS_OF), Allowed("escalate", "buyer", None)}
     assert until(S.LAPSED) == {Allowed("escalate", "buyer", None)}
     assert until(S.WITHDRAWN) == until(S.FILED) == until(S.REFUNDED) == set()
