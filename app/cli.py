@@ -15,8 +15,9 @@ from app.errors import Refusal
 from app.models.closed_sets import Scope
 from app.rules.presets import STANDARD
 from app.services import sites
+from app.store.deposits import DepositStore
 from app.store.engine import Connection, create_engine, in_transaction
-from app.store.sites import database_now
+from app.store.sites import all_sites, database_now
 
 Result = TypeVar("Result")
 
@@ -75,6 +76,25 @@ def key_revoke(
 
     _run(_config(), work)
     _print(revoked=key)
+
+
+@app.command()
+def deposits_check() -> None:
+    """Rebuild every merchant's deposit from its entries and name those that differ. 核对保证金分录与余额。"""
+
+    async def work(connection: Connection) -> list[dict[str, str]]:
+        return [
+            {"site": ids.show("site", site_id), "merchant_id": each.merchant_id}
+            for site_id in await all_sites(connection)
+            for each in await DepositStore(connection, site_id).differences()
+        ]
+
+    differing = _run(_config(), work)
+    for each in differing:
+        _print(**each)
+    if differing:
+        raise typer.Exit(1)
+    _print(deposits="in order")
 
 
 def _config() -> Config:

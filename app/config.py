@@ -41,6 +41,9 @@ class Config(BaseSettings):
     files_url: str | None = Field(default=None, alias="KMR_FILES_URL")
     max_file_mib: int = Field(default=20, alias="KMR_MAX_FILE_MIB", ge=1, le=100)
     log_level: LogLevel = Field(default="info", alias="KMR_LOG_LEVEL")
+    public_url: str | None = Field(default=None, alias="KMR_PUBLIC_URL")
+    wechat_pay_url: str = Field(default="https://api.mch.weixin.qq.com", alias="KMR_WECHAT_PAY_URL")
+    alipay_url: str = Field(default="https://openapi.alipay.com/gateway.do", alias="KMR_ALIPAY_URL")
 
     @property
     def largest_file(self) -> int:
@@ -83,6 +86,21 @@ class Config(BaseSettings):
             raise ValueError("must look like file:///folder or s3://bucket/prefix")
         return url
 
+    @field_validator("public_url", "wechat_pay_url", "alipay_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and not _is_a_web_address(url):
+            raise ValueError("must look like https://host/path, without a query")
+        return None if url is None else url.rstrip("/")
+
+    @field_validator("wechat_pay_url")
+    @classmethod
+    def _is_a_host_alone(cls, url: str) -> str:
+        """What is signed is the path of the interface, so that nothing may stand before it."""
+        if urlsplit(url).path:
+            raise ValueError("must look like https://host, without a path")
+        return url
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_lower_case(cls, level: str) -> str:
@@ -106,6 +124,17 @@ def _is_a_place_for_files(url: str) -> bool:
     if parts.scheme == "s3":
         return bool(_BUCKET.fullmatch(parts.netloc))
     return parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
+
+
+def _is_a_web_address(url: str) -> bool:
+    """Plain http only where it stays on this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if parts.query or parts.fragment or parts.username or not parts.hostname:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
 
 
 def read_config(environment: Mapping[str, str]) -> Config:

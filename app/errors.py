@@ -69,6 +69,10 @@ class Unauthenticated(Refusal):
         )
 
 
+class SignatureRefused(Refusal):
+    """The key is valid, but the site wants reports to be signed, and this one is not, or not so that it counts."""
+
+
 class ScopeMissing(Refusal):
     """The key is valid, but was not given the scope that this call needs."""
 

@@ -15,7 +15,10 @@ from app.api import (
     case_steps,
     cases,
     catalogue,
+    channel_accounts,
+    channel_notices,
     deliveries,
+    deposits,
     documentation,
     events,
     evidence_files,
@@ -26,7 +29,10 @@ from app.api import (
     orders,
     payments,
     problems,
+    reconciliation,
     records_import,
+    refunds,
+    reporting_secret,
     reviews,
     signals,
     stats,
@@ -36,6 +42,7 @@ from app.api import (
 from app.config import Config, ConfigError, read_config
 from app.files.cabinet import open_cabinet
 from app.sealing import Sealer
+from app.services.channel_accounts import Keyring
 from app.store.engine import create_engine
 
 SECONDS_TO_FINISH = 10
@@ -45,10 +52,16 @@ RESOURCES = (
     case_steps,
     evidence_files,
     bundle,
+    refunds,
+    reporting_secret,
+    reconciliation,
+    channel_accounts,
+    channel_notices,
     orders,
     payments,
     deliveries,
     merchants,
+    deposits,
     records_import,
     webhook_endpoints,
     events,
@@ -86,6 +99,7 @@ def create_app(config: Config) -> FastAPI:
     )
     app.state.config = config
     app.state.sealer = Sealer(config.sealing_key)
+    app.state.keyring = Keyring(app.state.sealer)
     app.state.cabinet = None if config.files_url is None else open_cabinet(config.files_url)
     for resource in RESOURCES:
         app.include_router(resource.router)

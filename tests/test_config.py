@@ -28,6 +28,9 @@ def test_the_least_environment_gives_the_defaults() -> None:
     assert config.allow_loopback_webhooks is False
     assert (config.files_url, config.largest_file) == (None, 20 * 1024 * 1024)
     assert config.sealing_key == bytes(range(200, 232))
+    assert config.public_url is None
+    assert config.wechat_pay_url == "https://api.mch.weixin.qq.com"
+    assert config.alipay_url == "https://openapi.alipay.com/gateway.do"
 
 
 def test_every_setting_is_read() -> None:
@@ -40,10 +43,16 @@ def test_every_setting_is_read() -> None:
         KMR_LOG_LEVEL="WARNING",
         KMR_FILES_URL="s3://bucket/evidence",
         KMR_MAX_FILE_MIB="5",
+        KMR_PUBLIC_URL="https://refunds.shop.example/api/",
+        KMR_WECHAT_PAY_URL="https://api2.mch.weixin.qq.com/",
+        KMR_ALIPAY_URL="http://127.0.0.1:9002/gateway.do",
     )
     assert (config.host, config.port, config.sandbox_key) == ("::1", 9001, "kmr_test_abc")
     assert (config.allow_loopback_webhooks, config.pool_size, config.log_level) == (True, 3, "warning")
     assert (config.files_url, config.largest_file) == ("s3://bucket/evidence", 5 * 1024 * 1024)
+    assert config.public_url == "https://refunds.shop.example/api"
+    assert config.wechat_pay_url == "https://api2.mch.weixin.qq.com"
+    assert config.alipay_url == "http://127.0.0.1:9002/gateway.do"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
@@ -121,6 +130,13 @@ def test_a_fixed_sandbox_key_stays_on_this_machine() -> None:
         ("KMR_FILES_URL", "s3://bucket/x#hush"),
         ("KMR_FILES_URL", "https://hush.test/"),
         ("KMR_FILES_URL", "file://[hush"),
+        ("KMR_PUBLIC_URL", "hush"),
+        ("KMR_PUBLIC_URL", "http://hush.example"),
+        ("KMR_PUBLIC_URL", "https://user:hush@shop.example"),
+        ("KMR_PUBLIC_URL", "https://shop.example/?hush"),
+        ("KMR_WECHAT_PAY_URL", "https://hush.example/v3"),
+        ("KMR_ALIPAY_URL", "ftp://hush.example"),
+        ("KMR_ALIPAY_URL", "https://[hush"),
         ("KMR_SEALING_KEY", "hush"),
         ("KMR_SEALING_KEY", base64.urlsafe_b64encode(bytes(31)).decode()),
         ("KMR_SEALING_KEY", "密" * 43),

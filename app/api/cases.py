@@ -33,9 +33,9 @@ router = APIRouter(
 
 
 # The case that the sandbox comes with, so that the documentation's example is there to be read.
-def example_id(case_id: UUID) -> dict[str, Example]:
-    """A case of the sandbox, for the documentation to fill in."""
-    return {"example": {"value": show(CASE, case_id)}}
+def example_id(example: UUID, prefix: str = CASE) -> dict[str, Example]:
+    """A case of the sandbox, or something of one, for the documentation to fill in."""
+    return {"example": {"value": show(prefix, example)}}
 
 
 EXAMPLE_ID: Final = example_id(EXAMPLE_CASE)

@@ -12,13 +12,15 @@ from pydantic import BaseModel, WithJsonSchema
 from starlette.responses import Response
 
 from app.api.answers import JSON, json_answer
+from app.api.problems import MEDIA_TYPE, respond
 from app.api.strict_route import document_of
 from app.config import Config
-from app.errors import Fault, IdempotencyKeyMissing, Invalid, Malformed, Place, ScopeMissing, Unauthenticated
+from app.errors import Fault, IdempotencyKeyMissing, Invalid, Malformed, Place, Refusal, ScopeMissing, Unauthenticated
 from app.ids import has_valid_checksum, key_hash, mode_of
 from app.models.closed_sets import Scope
 from app.sealing import Sealer
 from app.services import idempotency
+from app.services.channel_accounts import Keyring
 from app.store.engine import Connection, transaction
 from app.store.sites import Caller, caller_of
 
@@ -48,6 +50,14 @@ async def _sealer(request: Request) -> Sealer:
 
 
 Seals = Annotated[Sealer, Depends(_sealer)]
+
+
+async def _keyring(request: Request) -> Keyring:
+    keyring: Keyring = request.app.state.keyring
+    return keyring
+
+
+Keys = Annotated[Keyring, Depends(_keyring)]
 
 
 async def _config(request: Request) -> Config:
@@ -93,14 +103,28 @@ def _with_scope(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
     return checked
 
 
+def with_any_scope(*scopes: Scope) -> Callable[[Caller], Awaitable[Caller]]:
+    """A dependency: the caller has one of them; the first is named where it has none."""
+
+    async def checked(caller: AnyCaller) -> Caller:
+        if caller.scopes.isdisjoint(scopes):
+            raise ScopeMissing(scopes[0])
+        return caller
+
+    return checked
+
+
 CasesCaller = Annotated[Caller, Depends(_with_scope(Scope.CASES))]
 RecordsCaller = Annotated[Caller, Depends(_with_scope(Scope.RECORDS))]
 WebhooksCaller = Annotated[Caller, Depends(_with_scope(Scope.WEBHOOKS))]
+ReportingCaller = Annotated[Caller, Depends(_with_scope(Scope.REPORT))]
+ChannelsCaller = Annotated[Caller, Depends(_with_scope(Scope.CHANNELS))]
+RefundsCaller = Annotated[Caller, Depends(with_any_scope(Scope.CASES, Scope.REPORT))]
 
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A request under its idempotency key, claimed in the transaction of the effect.
+    """A request under its idempotency keys, claimed in the transaction of the effect.
 
     `replay`: the first answer, where this is not the first request. Without a key everything runs each time.
     """
@@ -108,27 +132,39 @@ class Once:
     connection: Connection
     sealer: Sealer
     caller: Caller
-    key: str | None
+    keys: tuple[str, ...]
     replay: Response | None
+
+    async def refuse(self, request: Request, refusal: Refusal) -> Response:
+        """A refusal that leaves something behind: it is answered rather than raised, which would undo everything."""
+        response = respond(request.scope, refusal)
+        headers = {"Content-Type": MEDIA_TYPE, "Content-Language": response.headers["content-language"]}
+        await self._keep(idempotency.Reply(response.status_code, headers, bytes(response.body)))
+        return response
 
     async def answer(
         self, document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Response:
         """The answer, kept for a repetition of this request."""
         response = json_answer(document, status, headers)
-        if self.key is not None:
-            kept = idempotency.Reply(status, dict(headers or {}), bytes(response.body))
-            await idempotency.keep(self.connection, self.sealer, self.caller.site.site_id, self.key, kept)
+        await self._keep(idempotency.Reply(status, dict(headers or {}), bytes(response.body)))
         return response
 
+    async def _keep(self, reply: idempotency.Reply) -> None:
+        for key in self.keys:
+            await idempotency.keep(self.connection, self.sealer, self.caller.site.site_id, key, reply)
 
-async def _claim(request: Request, connection: Connection, sealer: Sealer, caller: Caller, key: str | None) -> Once:
+
+async def claimed_once(
+    request: Request, connection: Connection, sealer: Sealer, caller: Caller, keys: tuple[str, ...]
+) -> Once:
+    """The request, once under each of its keys."""
+    fingerprint = idempotency.fingerprint(request.method, request.url.path, document_of(request))
     replay = None
-    if key is not None:
-        fingerprint = idempotency.fingerprint(request.method, request.url.path, document_of(request))
+    for key in keys:
         found = await idempotency.claim(connection, sealer, caller.site.site_id, key, fingerprint, now=caller.now)
-        replay = None if found is None else _replayed(found)
-    return Once(connection, sealer, caller, key, replay)
+        replay = replay if found is None else _replayed(found)
+    return Once(connection, sealer, caller, keys, replay)
 
 
 def _replayed(found: idempotency.Reply) -> Response:
@@ -179,7 +215,7 @@ def once(scope: Scope, *, required: bool) -> Callable[..., Awaitable[Once]]:
         key = checked_key(request)
         if key is None and required:
             raise IdempotencyKeyMissing
-        return await _claim(request, connection, sealer, caller, key)
+        return await claimed_once(request, connection, sealer, caller, () if key is None else (key,))
 
     return claimed
 

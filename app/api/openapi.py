@@ -29,6 +29,8 @@ errors are `application/problem+json` in Chinese, or in English with `Accept-Lan
 TAGS: Final = [
     {"name": "adjudications", "description": "试算 · Judge facts; nothing is stored."},
     {"name": "cases", "description": "案件 · Claims from filing to their end: evidence, answers, rulings, appeals."},
+    {"name": "refunds", "description": "退款 · Money on its way back: instructions, results, retries."},
+    {"name": "channels", "description": "支付渠道 · Accounts at channels that the service asks for refunds itself."},
     {"name": "records", "description": "记录 · Orders, payments, deliveries and merchants as the site knows them."},
     {"name": "webhooks", "description": "回调 · Where events go, what was sent, what came back."},
     {
@@ -44,6 +46,10 @@ _KEYED: Final = {
     "/v1/cases": "claim-A-2002",
     "/v1/cases/{case_id}/merchant-response": "answer-A-1005",
     "/v1/cases/{case_id}/ruling": "ruling-A-1007",
+    "/v1/refunds/{refund_id}/result": "result-A-1010",
+    "/v1/refunds/{refund_id}/retry": "retry-A-1011",
+    "/v1/refunds/{refund_id}/close": "close-A-1012",
+    "/v1/merchants/{merchant_id}/deposit/entries": "top-up-2026-0001",
 }
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
 

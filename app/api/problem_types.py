@@ -39,6 +39,10 @@ MEANINGS: Final[dict[type[Refusal], dict[Language, str]]] = {
         "zh-CN": "可能涉及资金的调用必须带 Idempotency-Key。",
     },
     errors.Unauthenticated: {"en": "no valid API key.", "zh-CN": "没有有效的 API 密钥。"},
+    errors.SignatureRefused: {
+        "en": "the site wants reports to be signed, and this one is not, or not so that it counts.",
+        "zh-CN": "站点要求退款结果带签名，而该请求未签名或签名无效。",
+    },
     errors.ScopeMissing: {"en": "the key lacks a scope.", "zh-CN": "密钥缺少所需权限。"},
     errors.UploadExpired: {
         "en": "a file was announced too long ago; announce it again.",

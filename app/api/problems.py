@@ -32,6 +32,7 @@ STATUSES: Final[dict[type[Refusal], int]] = {
     errors.Malformed: 400,
     errors.IdempotencyKeyMissing: 400,
     errors.Unauthenticated: 401,
+    errors.SignatureRefused: 401,
     errors.ScopeMissing: 403,
     errors.UploadExpired: 403,
     errors.NotFound: 404,
@@ -158,7 +159,7 @@ def _kind(refusal: Refusal) -> type[Refusal]:
 
 
 def _headers(refusal: Refusal) -> dict[str, str]:
-    if isinstance(refusal, errors.Unauthenticated):
+    if isinstance(refusal, errors.Unauthenticated | errors.SignatureRefused):
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(refusal, errors.Unavailable | errors.FilesUnavailable | errors.Busy | errors.RateLimited):
         return {"Retry-After": str(max(1, math.ceil(refusal.retry_after.total_seconds())))}

@@ -12,7 +12,7 @@ from app.api.schemas.records_import import EXAMPLES, ImportOut, RecordsIn
 from app.api.strict_route import StrictRoute
 from app.models.closed_sets import Scope
 from app.services.assembling import delivery_row, merchant_row, order_row, payment_row
-from app.services.records import put_records
+from app.services.records import import_records
 from app.store.record_rows import Change, Put, Told
 
 router = APIRouter(
@@ -26,7 +26,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", summary="批量导入记录 · Import records", response_model=ImportOut, responses=ANSWERS)
-async def import_records(
+async def import_many(
     body: Annotated[RecordsIn, Body(openapi_examples=EXAMPLES)],
     connection: Transaction,
     request: Annotated[Once, Depends(once(Scope.RECORDS, required=False))],
@@ -41,7 +41,7 @@ async def import_records(
     if request.replay is not None:
         return request.replay
     caller = request.caller
-    puts = await put_records(connection, caller.site.site_id, _told(body), caller.now)
+    puts = await import_records(connection, caller.site.site_id, _told(body), caller.now)
     return await request.answer(_outcome(puts))
 
 

@@ -20,9 +20,11 @@ router = APIRouter(prefix="/v1/reviews", tags=["oversight"], dependencies=[Depen
 async def page_of_reviews(
     connection: Transaction, caller: CasesCaller, query: Annotated[ReviewQuery, Query()]
 ) -> Response:
-    """Cases that wait for a person (`in_review`, `appealed`), the oldest promise first, then by id.
+    """Cases that wait for a person (`in_review`, `appealed`, `refund_failed`), the oldest promise first, then by id.
 
-    待人工处理的案件，承诺时限最早的在前。To read the queue takes the scope `cases`; to rule on a case takes `rule`.
+    待人工处理的案件（含退款受阻的），承诺时限最早的在前。
+
+    To read the queue takes the scope `cases`; to rule on a case takes `rule`.
     查看队列需 `cases` 权限，作出裁定需 `rule` 权限。
     """
     wanted = ReviewFilter(caller.now, query.merchant, query.reason, query.overdue)

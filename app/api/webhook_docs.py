@@ -6,6 +6,15 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, FastAPI, Header
 from starlette.responses import Response
 
+from app.api.schemas.refund_bodies import (
+    MerchantDepositDeducted,
+    RefundAbnormal,
+    RefundConflict,
+    RefundFailed,
+    RefundOverdue,
+    RefundRequested,
+    RefundSucceeded,
+)
 from app.api.schemas.webhook_bodies import (
     BuyerRestrictionRecommended,
     CaseAppealed,
@@ -22,7 +31,6 @@ from app.api.schemas.webhook_bodies import (
     CaseWithdrawn,
     EndpointTest,
     Envelope,
-    RefundRequested,
 )
 from app.outbound.catalogue import DESCRIPTIONS, HEARD_BY, EndpointRole, EventType
 
@@ -40,6 +48,12 @@ BODIES: Final[dict[EventType, type[Envelope]]] = {
     EventType.CASE_DEADLINE_APPROACHING: CaseDeadlineApproaching,
     EventType.CASE_DEADLINE_MISSED: CaseDeadlineMissed,
     EventType.REFUND_REQUESTED: RefundRequested,
+    EventType.REFUND_SUCCEEDED: RefundSucceeded,
+    EventType.REFUND_FAILED: RefundFailed,
+    EventType.REFUND_ABNORMAL: RefundAbnormal,
+    EventType.REFUND_OVERDUE: RefundOverdue,
+    EventType.REFUND_CONFLICT: RefundConflict,
+    EventType.MERCHANT_DEPOSIT_DEDUCTED: MerchantDepositDeducted,
     EventType.BUYER_RESTRICTION_RECOMMENDED: BuyerRestrictionRecommended,
     EventType.ENDPOINT_TEST: EndpointTest,
 }

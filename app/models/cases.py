@@ -1,16 +1,16 @@
-"""Cases, what was put forward in them, how they were decided, and the refunds that follow."""
+"""Cases, what was put forward in them, and how they were decided."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, OfSite, amount_in_range, belongs_to, one_of, table_args
-from app.models.closed_sets import FILED_AGAIN_AFTER, ActKind, RefundState
-from app.rules.facts import Channel, ChatChannel, EvidenceKind, Party, Reason, Side
+from app.models.base import Base, OfSite, belongs_to, one_of, table_args
+from app.models.closed_sets import FILED_AGAIN_AFTER, ActKind
+from app.rules.facts import ChatChannel, EvidenceKind, Party, Reason, Side
 from app.rules.lifecycle import CaseStatus
 
 _ENDED = ", ".join(f"'{status}'" for status in FILED_AGAIN_AFTER)
@@ -139,30 +139,3 @@ class Decision(OfCase, Base):
     facts: Mapped[str]
     body: Mapped[str]
     judged_at: Mapped[datetime]
-
-
-class Refund(OfSite, Base):
-    """退款: one instruction to move money back over one payment of a case. `refund_no` never changes."""
-
-    __tablename__ = "refunds"
-    __table_args__ = table_args(
-        belongs_to("cases", "case_id"),
-        belongs_to("payments", "payment_no"),
-        UniqueConstraint("site_id", "refund_no"),
-        UniqueConstraint("site_id", "case_id", "payment_no"),
-        amount_in_range("amount"),
-        one_of("channel", Channel),
-        one_of("state", RefundState),
-    )
-
-    refund_id: Mapped[UUID] = mapped_column(primary_key=True)
-    refund_no: Mapped[str]
-    case_id: Mapped[UUID]
-    payment_no: Mapped[str]
-    amount: Mapped[int] = mapped_column(BigInteger)
-    currency: Mapped[str]
-    channel: Mapped[str]
-    state: Mapped[str]
-    expected_by: Mapped[datetime | None]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]

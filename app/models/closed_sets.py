@@ -14,6 +14,7 @@ class Scope(StrEnum):
     RULE = "rule"
     POLICY = "policy"
     REPORT = "report"
+    CHANNELS = "channels"
 
 
 class RecordKind(StrEnum):
@@ -28,18 +29,6 @@ class RecordKind(StrEnum):
 # A claim that came to nothing may be filed again. One that was granted may not, not even when its money has arrived:
 # a retry that outlives its idempotency key would otherwise be a second refund for the same shortfall.
 FILED_AGAIN_AFTER = (CaseStatus.REJECTED, CaseStatus.WITHDRAWN, CaseStatus.LAPSED)
-
-
-class RefundState(StrEnum):
-    """退款状态."""
-
-    REQUESTED = "requested"
-    ACCEPTED = "accepted"
-    PROCESSING = "processing"
-    SUCCEEDED = "succeeded"
-    ABNORMAL = "abnormal"
-    FAILED = "failed"
-    CLOSED = "closed"
 
 
 class DispatchState(StrEnum):
@@ -60,6 +49,8 @@ class ActKind(StrEnum):
     APPEAL = "appeal"
     WITHDRAWAL = "withdrawal"
     ESCALATION = "escalation"
+    REFUND_RETRY = "refund_retry"
+    REFUND_CLOSING = "refund_closing"
 
 
 class TimerKind(StrEnum):
@@ -94,3 +85,21 @@ class FileState(StrEnum):
 
     AWAITED = "awaited"
     STORED = "stored"
+
+
+class ReportSource(StrEnum):
+    """报告来源: who says what became of a refund."""
+
+    ADAPTER = "adapter"
+    CHANNEL = "channel"
+    NOTICE = "notice"
+    RECONCILIATION = "reconciliation"
+    PERSON = "person"
+
+
+class ChannelKind(StrEnum):
+    """渠道接口: the ways to a channel that the service itself knows."""
+
+    WECHAT_PAY = "wechat_pay"
+    ALIPAY = "alipay"
+    EPAY = "epay"

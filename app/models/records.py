@@ -74,17 +74,27 @@ class Order(OfSite, Versioned, Base):
 
 
 class Payment(OfSite, Versioned, Base):
-    """支付记录. `refunded_amount` went back outside this service; `reserved_amount` is what this service promised."""
+    """支付记录. `reserved_amount` is what this service promised to pay back; the rest went back by others' doing.
+
+    `refunded_amount` is what the site told of that, `found_amount` what the channel did; each may know the more of it.
+    `overdrawn_amount`: by how much others went beyond what was promised already. Only finding that out may raise it.
+    """
 
     __tablename__ = "payments"
     __table_args__ = table_args(
         amount_in_range("amount"),
         amount_in_range("refunded_amount"),
         amount_in_range("reserved_amount"),
-        CheckConstraint("refunded_amount + reserved_amount <= amount", name="within_amount"),
+        amount_in_range("found_amount"),
+        amount_in_range("overdrawn_amount"),
+        CheckConstraint(
+            "greatest(refunded_amount, found_amount) + reserved_amount <= amount + overdrawn_amount",
+            name="within_amount",
+        ),
         one_of("channel", Channel),
         one_of("status", PaymentStatus),
         Index(None, "site_id", "order_no", postgresql_where=text("order_no IS NOT NULL")),
+        Index("ix_payments_overdrawn", "site_id", "payment_no", postgresql_where=text("overdrawn_amount > 0")),
     )
 
     payment_no: Mapped[str] = mapped_column(primary_key=True)
@@ -95,6 +105,8 @@ class Payment(OfSite, Versioned, Base):
     refunded_amount: Mapped[int] = mapped_column(BigInteger)
     paid_at: Mapped[datetime]
     reserved_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    found_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    overdrawn_amount: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class Delivery(OfSite, Versioned, Base):

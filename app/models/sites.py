@@ -11,7 +11,10 @@ from app.models.base import Base, OfSite, belongs_to, one_of, table_args
 
 
 class Site(OfSite, Base):
-    """One world of one account: a platform's test data and live data are two sites."""
+    """One world of one account: a platform's test data and live data are two sites.
+
+    `reporting_secrets`: a sealed list; while there are any, results of refunds must be signed with one of them.
+    """
 
     __tablename__ = "sites"
     __table_args__ = table_args(one_of("mode", ("test", "live")))
@@ -19,6 +22,7 @@ class Site(OfSite, Base):
     name: Mapped[str]
     mode: Mapped[str]
     created_at: Mapped[datetime]
+    reporting_secrets: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class ApiKey(OfSite, Base):

@@ -1,4 +1,4 @@
-"""Signatures on webhooks: Standard Webhooks 1.0, symmetric `v1` (HMAC-SHA256 over `id.timestamp.body`).
+"""Signatures on webhooks and on reports: Standard Webhooks 1.0, symmetric `v1` (HMAC-SHA256 over `id.timestamp.body`).
 
 Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md, "Signature scheme".
 """
@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,6 +19,9 @@ SHORTEST_SECRET, LONGEST_SECRET = 24, 64
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # A dot in the id would let `id.timestamp.body` be cut in two places.
 MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+TOLERANCE: Final = timedelta(minutes=5)
+_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
+_MOST_SIGNATURES: Final = 10
 
 
 def mint_secret(random_bytes: bytes) -> str:
@@ -42,6 +46,39 @@ def sign(secrets: Sequence[str], *, message_id: str, at: datetime, body: bytes) 
         "webhook-timestamp": str(seconds),
         "webhook-signature": " ".join(_signature(_key(secret), signed) for secret in secrets),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The three headers of something that somebody else has signed, as they came."""
+
+    message_id: str
+    timestamp: str
+    signature: str
+
+
+class SignatureInvalid(Exception):
+    """A signature that does not count: `expired` for one that is too old or from the future."""
+
+    def __init__(self, *, expired: bool = False) -> None:
+        super().__init__("expired" if expired else "invalid")
+        self.expired = expired
+
+
+def verify(secrets: Sequence[str], signed: Signed, *, body: bytes, now: datetime) -> None:
+    """Raises SignatureInvalid unless one of the signatures is by one of the secrets, over these bytes, in 5 minutes.
+
+    What the time says is looked at only once the signature holds.
+    """
+    if not MESSAGE_ID.fullmatch(signed.message_id) or not _TIMESTAMP.fullmatch(signed.timestamp):
+        raise SignatureInvalid
+    text = f"{signed.message_id}.{signed.timestamp}.".encode("ascii") + body
+    ours = [_signature(_key(secret), text).encode() for secret in secrets]
+    theirs = signed.signature.encode("utf-8", "replace").split(b" ")[:_MOST_SIGNATURES]
+    if not any(hmac.compare_digest(one, other) for one in ours for other in theirs):
+        raise SignatureInvalid
+    if abs(_unix_seconds(now) - int(signed.timestamp)) > TOLERANCE // timedelta(seconds=1):
+        raise SignatureInvalid(expired=True)
 
 
 def _signature(key: bytes, signed: bytes) -> str:

@@ -158,7 +158,7 @@ def payment_fact(row: HeldPayment) -> Payment:
         amount=row.amount,
         paid_at=row.paid_at,
         order_no=row.order_no,
-        refunded_amount=row.refunded_amount + row.reserved_amount,
+        refunded_amount=row.gone,
     )
 
 

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from app.ids import Mint, mint_refund_no
-from app.models.closed_sets import RefundState
 from app.outbound.catalogue import EventType
 from app.rules.decision import Decision, decision_document, decision_text, plain_value
 from app.rules.facts import Channel
 from app.rules.liability import Liability
+from app.rules.settlement import RefundState, first_overdue
 from app.rules.signals import Signal, Subject, signals_of
-from app.services.telling import restriction_event, told_events
+from app.services.telling import RefundTold, deduction_events, refund_events, restriction_event, told_events
 from app.services.timers import refund_rate_timer, timers_after, timers_of
 from app.store.case_rows import (
     ActRow,
@@ -28,9 +29,10 @@ from app.store.case_rows import (
     RefundRow,
     TimelineRow,
 )
-from app.store.cases import Consequences
+from app.store.cases import Consequences, Settled
 
 _PIECE = tuple(each.name for each in fields(EvidenceRow))
+_NEW_REFUND = tuple(each.name for each in fields(NewRefund))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,10 @@ class Step:
 
     `after`: the case's row as it will be, but for the number of its next event. `ends`: the case's deadlines end
     although nothing was decided. `kept`: the promises that this step keeps. `seen_before`: the signals about the buyer
-    that the case has given already, and whether each is a strike.
+    that the case has given already, and whether each is a strike. `settled`: refunds as they stand from now on.
+    `asked`: refunds that are asked for although nothing was decided. `refunds_told`: what is told of refunds.
+    `deducted`: what is told of the merchant's deposit.
+    `accounts`: at channels that the service asks itself.
     """
 
     after: CaseRow
@@ -65,6 +70,11 @@ class Step:
     overturned: str | None = None
     payment_nos: tuple[str, ...] = ()
     seen_before: Mapping[str, bool] = field(default_factory=dict)
+    settled: tuple[Settled, ...] = ()
+    asked: tuple[RefundRow, ...] = ()
+    refunds_told: tuple[RefundTold, ...] = ()
+    deducted: Mapping[str, Any] | None = None
+    accounts: Mapping[Channel, UUID] = field(default_factory=dict)
 
 
 def consequences_of(before: CaseView, step: Step, mint: Mint) -> tuple[CaseView, Consequences]:
@@ -73,19 +83,24 @@ def consequences_of(before: CaseView, step: Step, mint: Mint) -> tuple[CaseView,
     decided = None if step.judgement is None else _decision_row(step.judgement)
     timers = _timers(before, step, now)
     signals = tuple(_signals(step, mint))
-    refunds = tuple(_refund_rows(step, mint))
+    refunds = (*_refund_rows(step, mint), *step.asked)
     view = CaseView(
         now=now,
         case=step.after,
         decision=decided or before.decision,
         evidence=before.evidence + tuple(_placed(step.evidence, len(before.evidence), now)),
-        refunds=before.refunds + refunds,
+        refunds=(*_as_they_stand(before.refunds, step.settled), *refunds),
         timeline=before.timeline,
         acts=before.acts + step.acts,
         timers=before.timers if timers is None else timers_after(before.timers, timers, step.kept, now),
         filed_again=before.filed_again,
     )
-    events = (*told_events(view, step.told, refunds, mint), *_restriction(view, step, signals, mint))
+    events = (
+        *told_events(view, step.told, refunds, mint),
+        *refund_events(view, step.refunds_told, mint),
+        *deduction_events(view, step.deducted, mint),
+        *_restriction(view, step, signals, mint),
+    )
     written = Consequences(
         evidence=step.evidence,
         decision=decided,
@@ -97,8 +112,14 @@ def consequences_of(before: CaseView, step: Step, mint: Mint) -> tuple[CaseView,
         kept=step.kept,
         signals=signals,
         overturned=step.overturned,
+        settled=step.settled,
     )
     return _with_events(view, events), written
+
+
+def _as_they_stand(refunds: tuple[RefundRow, ...], settled: tuple[Settled, ...]) -> Iterator[RefundRow]:
+    after = {each.refund.refund_id: each.refund for each in settled}
+    return (after.get(row.refund_id, row) for row in refunds)
 
 
 def _decision_row(judgement: Judgement) -> DecisionRow:
@@ -127,6 +148,7 @@ def _refund_rows(step: Step, mint: Mint) -> Iterator[RefundRow]:
     if refund is None:
         return
     for allocation in refund["allocations"]:
+        channel, expected_by = Channel(allocation["channel"]), datetime.fromisoformat(allocation["expected_by"])
         yield RefundRow(
             refund_id=mint(),
             refund_no=mint_refund_no(),
@@ -134,18 +156,19 @@ def _refund_rows(step: Step, mint: Mint) -> Iterator[RefundRow]:
             payment_no=allocation["payment_no"],
             amount=allocation["amount"],
             currency=refund["currency"],
-            channel=Channel(allocation["channel"]),
+            channel=channel,
             state=RefundState.REQUESTED,
-            expected_by=datetime.fromisoformat(allocation["expected_by"]),
+            expected_by=expected_by,
             created_at=case.updated_at,
             updated_at=case.updated_at,
+            instructed_at=case.updated_at,
+            overdue_at=first_overdue(case.updated_at, expected_by),
+            account_id=step.accounts.get(channel),
         )
 
 
 def _new_refund(row: RefundRow) -> NewRefund:
-    return NewRefund(
-        row.refund_id, row.refund_no, row.payment_no, row.amount, row.currency, row.channel, row.expected_by
-    )
+    return NewRefund(**{name: getattr(row, name) for name in _NEW_REFUND})
 
 
 def _timers(before: CaseView, step: Step, now: datetime) -> tuple[NewTimer, ...] | None:

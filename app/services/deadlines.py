@@ -61,7 +61,7 @@ async def recompute(connection: Connection, site_id: UUID, case_id: UUID, calend
     after = moved(view.case, view.case.status, view.now)
     timers = tuple(timer for timer in timers_of(decision, view.timers, view.now) if _is_running(view, timer.name))
     await cases.advance(after, Consequences(timers=timers), view.now)
-    await cases.expect_refunds(case_id, _arrivals(decision, calendar), view.now)
+    await cases.refunds.expect(case_id, _arrivals(decision, calendar), view.now)
 
 
 async def _remind(cases: CaseStore, timers: TimerStore, held: Held, timer: DueTimer, mint: Mint) -> None:

@@ -23,6 +23,10 @@ def _case_id(number: int) -> UUID:
 EXAMPLE_CASE = _case_id(0)
 AWAITING_EVIDENCE, AWAITING_MERCHANT, TO_WITHDRAW = _case_id(1), _case_id(2), _case_id(3)
 IN_REVIEW, TO_APPEAL, TO_ESCALATE = _case_id(4), _case_id(5), _case_id(6)
+TO_PAY_BACK, TO_RETRY, TO_GIVE_UP = _case_id(7), _case_id(8), _case_id(9)
+EXAMPLE_REFUND, STOPPED_REFUND, GIVEN_UP_REFUND = (
+    UUID(int=case.int + 1) for case in (TO_PAY_BACK, TO_RETRY, TO_GIVE_UP)
+)
 EXAMPLE_EVENT = UUID(int=EXAMPLE_CASE.int + 2)
 EXAMPLE_FILE = UUID(int=AWAITING_EVIDENCE.int + 0x80)
 # A text of so many bytes can be sent for it.
@@ -54,6 +58,9 @@ def example_cases(now: datetime) -> Iterator[ExampleCase]:
     yield _example(IN_REVIEW, "A-1007", Reason.OTHER, now)
     yield _example(TO_APPEAL, "A-1008", Reason.CHANGE_OF_MIND, now)
     yield _example(TO_ESCALATE, "A-1009", Reason.CHANGE_OF_MIND, now)
+    yield _example(TO_PAY_BACK, "A-1010", Reason.ORDER_CANCELLED, now)
+    yield _example(TO_RETRY, "A-1011", Reason.ORDER_CANCELLED, now)
+    yield _example(TO_GIVE_UP, "A-1012", Reason.ORDER_CANCELLED, now)
 
 
 def _example(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from app.rules.facts import (
+    CancelledBy,
     CardStatus,
     CardUse,
     Channel,
@@ -16,8 +17,11 @@ from app.rules.facts import (
 )
 from app.store.record_rows import DeliveryRow, MerchantRow, OrderRow, PaymentRow, Told
 
+# What the documentation's results of refunds are of: after the payments of A-1010 and A-1011.
+REPORTED_AT: Final = "2026-03-10T12:00:00+08:00"
 # Before the documentation's pieces of evidence were captured, which bear fixed times: so they count in these cases.
 _ORDERED_LONG_AGO: Final = datetime(2026, 3, 9, tzinfo=UTC)
+_CANCELLED: Final = ("A-1010", "A-1011", "A-1012")
 
 
 def example_records(now: datetime) -> Told:
@@ -26,7 +30,7 @@ def example_records(now: datetime) -> Told:
     `A-1000`: paid two days ago, never delivered; the example case is about it. `A-1001`: paid a day ago, never
     delivered. `A-1002`: a card that came an hour ago and is invalid. `A-1003`: paid twice within a minute, delivered
     once. `A-1004` to `A-1007`: cards ordered in advance that came an hour ago, for cases under way; `A-1008` and
-    `A-1009` were used.
+    `A-1009` were used. `A-1010` to `A-1012` were cancelled by the merchant long ago, and nobody gave the money back.
     """
     ordered_at = min(now - timedelta(hours=1), _ORDERED_LONG_AGO)
     under_way = {f"A-{number}": Usage.UNKNOWN if number < 1008 else Usage.CONSUMED for number in range(1004, 1010)}
@@ -44,6 +48,7 @@ def example_records(now: datetime) -> Told:
                 )
                 for order_no in under_way
             ),
+            *(_cancelled(order_no) for order_no in _CANCELLED),
         ),
         payments=(
             _payment("P-0", "A-1000", Channel.ALIPAY, 10_000, now - timedelta(hours=50) + timedelta(seconds=30)),
@@ -54,6 +59,10 @@ def example_records(now: datetime) -> Told:
             *(
                 _payment(f"P-{order_no[2:]}", order_no, Channel.ALIPAY, 15_000, now - timedelta(minutes=59))
                 for order_no in under_way
+            ),
+            *(
+                _payment(f"P-{order_no[2:]}", order_no, Channel.ALIPAY, 20_000, _ORDERED_LONG_AGO)
+                for order_no in _CANCELLED
             ),
         ),
         deliveries=(
@@ -97,3 +106,8 @@ def _order(order_no: str, amount: int, status: OrderStatus, placed_at: datetime)
 
 def _payment(payment_no: str, order_no: str, channel: Channel, amount: int, paid_at: datetime) -> PaymentRow:
     return PaymentRow(payment_no, channel, PaymentStatus.SUCCEEDED, amount, paid_at, order_no=order_no)
+
+
+def _cancelled(order_no: str) -> OrderRow:
+    order = _order(order_no, 20_000, OrderStatus.CANCELLED, _ORDERED_LONG_AGO)
+    return replace(order, cancelled_by=CancelledBy.MERCHANT, cancelled_at=_ORDERED_LONG_AGO + timedelta(hours=1))

@@ -1,6 +1,6 @@
 """Filing a claim: it comes in, is judged by its policy, is kept, and the adapters are told."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from app.rules.facts import Claim, Reason
 from app.rules.lifecycle import CaseStatus, advance, judged
 from app.services.assembling import PutForward, claim_document, evidence_fact, facts_of
 from app.services.consequences import Judgement, Step, consequences_of
+from app.services.deposits import book_step, deduction_document
 from app.services.policies import moment_of_policy, policy_in_force, policy_named
 from app.services.progress import moved
 from app.services.records import put_records
@@ -72,7 +73,11 @@ async def file_case(
         judgement=judgement,
         evidence=_evidence_rows(filing, on_file),
         payment_nos=_named_payments(filing, on_file),
+        accounts=on_file.accounts,
     )
+    booked = await book_step(cases.deposits, nothing_yet(case), case, judgement.decision)
+    if booked is not None:
+        step = replace(step, deducted=deduction_document(case, booked))
     view, consequences = consequences_of(nothing_yet(case), step, mint)
     await cases.file(_new_case(view), consequences, on_file.now)
     return view

@@ -7,6 +7,7 @@ from app.rules.facts import Course, Ruling
 from app.rules.lifecycle import FOR_A_PERSON, WAITING_FOR_THE_BUYER, CaseStatus
 from app.store.case_rows import CaseRow
 
+# Money that comes back later ends nothing anew.
 ENDED = frozenset({CaseStatus.APPROVED, CaseStatus.REJECTED, CaseStatus.WITHDRAWN, CaseStatus.LAPSED})
 
 

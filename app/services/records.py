@@ -6,6 +6,8 @@ from uuid import UUID
 
 from app.errors import NotFound
 from app.models.closed_sets import RecordKind
+from app.services.deposits import book_told
+from app.store.deposits import DepositStore
 from app.store.engine import Connection
 from app.store.record_rows import Change, Put, RecordRow, Row, Stored, Told
 from app.store.records import RecordStore, kind_of
@@ -23,13 +25,28 @@ async def put_record(
     store = RecordStore(connection, site_id)
     puts = await store.put(kind_of(record), [record], now, expected=expected)
     await RejudgingStore(connection, site_id).enqueue(puts, now, locked=store.locked)
+    await _book_deposits(connection, site_id, puts, now)
     return puts[0]
+
+
+async def import_records(connection: Connection, site_id: UUID, told: Told, now: datetime) -> Sequence[Put]:
+    """Many records and nothing else: as `put_records`, and the deposits that they tell are booked."""
+    puts = await put_records(connection, site_id, told, now)
+    await _book_deposits(connection, site_id, puts, now)
+    return puts
+
+
+async def _book_deposits(connection: Connection, site_id: UUID, puts: Sequence[Put], now: datetime) -> None:
+    """Last of all, since a deposit's account is the last lock that anybody takes."""
+    told = [put.record_no for put in puts if put.kind is RecordKind.MERCHANT and put.change is not Change.UNCHANGED]
+    await book_told(DepositStore(connection, site_id), told, now)
 
 
 async def put_records(connection: Connection, site_id: UUID, told: Told, now: datetime) -> Sequence[Put]:
     """The same for many records, all or none. Invalid if one number comes with two contents.
 
-    Answers with orders, payments, deliveries and merchants, each in the order given.
+    A deposit told by them is booked when a case of the merchant's next moves it. Answers with orders, payments,
+    deliveries and merchants, each in the order given.
     """
     store = RecordStore(connection, site_id)
     puts = await store.put_all(told, now)

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.rules.amounts import most_grantable
 from app.rules.decision import instant
+from app.rules.lifecycle import CaseStatus
 from app.rules.standing import read_standing
 from app.services.assembling import facts_from
 from app.services.policies import policy_of_case
@@ -29,6 +30,7 @@ def review_document(row: ReviewRow, now: datetime) -> dict[str, Any]:
     since = row.case.review_started_at
     return {
         "case": case_summary(row.case),
+        "task": "repair" if row.case.status is CaseStatus.REFUND_FAILED else "ruling",
         "promised_by": instant(row.promised_by),
         "overdue": row.promised_by < now,
         "waiting_since": None if since is None else instant(since),

@@ -10,7 +10,9 @@ from app.models.closed_sets import FileState, TimerKind, TimerState
 from app.rules.chain import chain_document, evidence_chain
 from app.rules.decision import instant
 from app.rules.escalation import beyond_document, beyond_the_site
+from app.rules.facts import Payment
 from app.rules.labels import words_of
+from app.rules.settlement import first_overdue, is_back
 from app.rules.standing import read_standing
 from app.services.assembling import facts_from
 from app.services.policies import policy_of_case
@@ -26,6 +28,7 @@ from app.store.case_rows import (
     TimelineRow,
     TimerRow,
 )
+from app.store.refunds import RefundView, ReportRow
 
 CASE = "case"
 REFUND = "rfd"
@@ -63,13 +66,21 @@ def _of_the_decision(view: CaseView) -> dict[str, Any]:
     if view.decision is None:
         return {"evidence_chain": [], "beyond_the_site": None}
     facts, policy = facts_from(view.decision.facts), policy_of_case(view.case)
+    left = tuple(_less_what_came_back(payment, view) for payment in facts.payments)
     as_judged = read_standing(facts, policy)
     # What is open closes with time, although nothing happens in the case.
-    by_now = read_standing(replace(facts, as_of=view.now), policy)
+    by_now = read_standing(replace(facts, as_of=view.now, payments=left), policy)
     return {
         "evidence_chain": _placed(chain_document(evidence_chain(as_judged)), view),
         "beyond_the_site": beyond_document(beyond_the_site(by_now)),
     }
+
+
+def _less_what_came_back(payment: Payment, view: CaseView) -> Payment:
+    """What the buyer has by now is not at stake any more."""
+    over_it = (row for row in view.refunds if row.payment_no == payment.payment_no)
+    back = sum(row.amount for row in over_it if is_back(row.state, row.failure_code))
+    return replace(payment, refunded_amount=min(payment.amount, payment.refunded_amount + back))
 
 
 def _placed(chain: list[dict[str, Any]], view: CaseView) -> list[dict[str, Any]]:
@@ -201,9 +212,51 @@ def refund_document(row: RefundRow) -> dict[str, Any]:
         "currency": row.currency,
         "channel": row.channel.value,
         "state": row.state.value,
+        "channel_refund_no": row.channel_refund_no,
+        "failure": failure_document(row),
+        "handled_by": "adapter" if row.account_id is None else "service",
+        "last_said": row.last_said,
+        "replaces": None if row.replaces is None else show(REFUND, row.replaces),
+        "other_account": None if row.other_account is None else dict(sorted(row.other_account.items())),
+        "accept_by": _optional(first_overdue(row.instructed_at or row.created_at, row.expected_by)),
         "expected_by": _optional(row.expected_by),
+        "reported_at": _optional(row.reported_at),
+        "settled_at": _optional(row.settled_at),
         "created_at": instant(row.created_at),
         "updated_at": instant(row.updated_at),
+        "version": row.version,
+    }
+
+
+def failure_document(row: RefundRow | ReportRow) -> dict[str, Any] | None:
+    """Why a refund does not go on."""
+    if row.failure_code is None:
+        return None
+    return {"code": row.failure_code.value, "message": row.failure_message or ""}
+
+
+def refund_detail(view: RefundView) -> dict[str, Any]:
+    """A refund with all that was said of it."""
+    reports = [report_document(row) for row in view.reports]
+    return {**refund_document(view.refund), "order_no": view.order_no, "reports": reports}
+
+
+def report_document(row: ReportRow) -> dict[str, Any]:
+    """Something said of a refund, and what became of it."""
+    return {
+        "n": row.n,
+        "source": row.source.value,
+        "state": row.state.value,
+        "amount": row.amount,
+        "currency": row.currency,
+        "channel_refund_no": row.channel_refund_no,
+        "failure": failure_document(row),
+        "at": instant(row.at),
+        "verdict": row.verdict.value,
+        "conflict": None if row.conflict is None else row.conflict.value,
+        "times": row.times,
+        "received_at": instant(row.received_at),
+        "last_received_at": instant(row.last_received_at),
     }
 
 

@@ -8,25 +8,28 @@ from uuid import UUID
 
 from app import ids
 from app.errors import Fault, Invalid, NotFound
-from app.models.closed_sets import Scope
+from app.models.closed_sets import ReportSource, Scope
 from app.rules.facts import Position
 from app.rules.presets import PRESETS, STANDARD
-from app.services.example_cases import TO_WITHDRAW, example_cases
-from app.services.examples import example_records
+from app.rules.settlement import Failure, FailureCode, RefundState, Report
+from app.services.example_cases import GIVEN_UP_REFUND, STOPPED_REFUND, TO_GIVE_UP, TO_RETRY, TO_WITHDRAW, example_cases
+from app.services.examples import REPORTED_AT, example_records
 from app.services.filing import file_case
 from app.services.parties import respond
+from app.services.records import import_records
+from app.services.refunds import report
 from app.services.steps import Target
 from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore
 from app.store.engine import Connection
 from app.store.record_rows import Told
-from app.store.records import RecordStore
 from app.store.sites import Mode, SiteRow, SiteStore, caller_of
 
 # Before any order that can be filed, so that every one of them has a policy.
 FROM_THE_BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 SANDBOX: Final = UUID("01900000-0000-7000-8000-0000000005b0")
 SANDBOX_NAME: Final = "sandbox"
+STOPPED: Final = {TO_RETRY: STOPPED_REFUND, TO_GIVE_UP: GIVEN_UP_REFUND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,17 @@ async def _refresh_examples(connection: Connection, now: datetime) -> None:
         deliveries=tuple(each for each in told.deliveries if each.order_no in untouched),
         merchants=told.merchants,
     )
-    await RecordStore(connection, SANDBOX).put_all(fresh, now)
+    await import_records(connection, SANDBOX, fresh, now)
     for example in example_cases(now):
         if await cases.get(example.case_id) is None:
             await file_case(example.filing, connection, SANDBOX, now=now, mint=example.mint())
             if example.case_id == TO_WITHDRAW:  # the merchant offers what withdrawing can take instead of the money
                 await respond(cases, Target(example.case_id), Position.OFFER_REISSUE, None, ())
+            if example.case_id in STOPPED:
+                await report(cases, STOPPED[example.case_id], _account_gone(), ReportSource.ADAPTER)
+
+
+def _account_gone() -> Report:
+    """What a retry, or giving up, can be tried on."""
+    failure = Failure(FailureCode.ACCOUNT_GONE, "用户账户已注销")
+    return Report(RefundState.ABNORMAL, datetime.fromisoformat(REPORTED_AT), 20_000, "CNY", failure=failure)

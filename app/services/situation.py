@@ -12,11 +12,12 @@ from app.rules.facts import Position
 from app.rules.findings import Outcome
 from app.rules.lifecycle import FOR_A_PERSON, CaseStatus, Situation, allowed_now
 from app.rules.reasons import MERCHANT_FAULT
+from app.rules.settlement import GIVEN_UP_FROM
 from app.store.case_rows import ActRow, CaseView, TimerRow
 
 # What a decision points to that is not done by a call of this service.
 _ELSEWHERE = frozenset({"wait", "pay_back", "dispute_at_channel", "complain_to_12315", "sue"})
-_POINTED_OUT = frozenset({CaseStatus.WAITING, CaseStatus.APPROVED, CaseStatus.REJECTED})
+_POINTED_OUT = frozenset({CaseStatus.WAITING, CaseStatus.APPROVED, CaseStatus.REFUNDING, CaseStatus.REJECTED})
 
 
 def situation_of(view: CaseView) -> Situation:
@@ -29,6 +30,7 @@ def situation_of(view: CaseView) -> Situation:
         filed_again=view.filed_again,
         reissue_offered=is_reissue_offered(view),
         ruling_proposed=standing_proposal(view) is not None,
+        refund_can_be_given_up=any(row.state in GIVEN_UP_FROM for row in view.refunds),
         deadlines=_deadlines(view),
     )
 

@@ -18,6 +18,7 @@ from app.rules.findings import Outcome
 from app.rules.lifecycle import UNDECIDED, CaseEvent, CaseStatus, NotAllowed, advance, judged, require
 from app.services.assembling import PutForward, claim_from, evidence_fact, facts_from, facts_of
 from app.services.consequences import Judgement, Step, consequences_of
+from app.services.deposits import book_step, deduction_document
 from app.services.policies import policy_of_case
 from app.services.progress import course_of, moved
 from app.services.showing import decision_of
@@ -108,7 +109,11 @@ async def judge_if_new(cases: CaseStore, held: Held, mint: Mint) -> None:
 
 
 async def write(cases: CaseStore, held: Held, step: Step, mint: Mint) -> CaseView:
-    """Writes a step whole; the case as it stands then."""
+    """Writes a step whole, the merchant's deposit first; the case as it stands then."""
+    decision = None if step.judgement is None else step.judgement.decision
+    booked = await book_step(cases.deposits, held.view, step.after, decision)
+    if booked is not None:
+        step = replace(step, deducted=deduction_document(step.after, booked))
     view, consequences = consequences_of(held.view, step, mint)
     await cases.advance(view.case, consequences, view.now)
     return view
@@ -145,6 +150,7 @@ def judged_step(held: Held, brought: Input, judgement: Judgement) -> Step:
         kept=brought.keeps | _kept_by(outcome),
         overturned=brought.overturned or _overturned(held.view, outcome),
         seen_before=held.signals,
+        accounts=held.on_file.accounts,
     )
 
 

@@ -1,15 +1,16 @@
 """What is told of a step: events with the case as it stands then, whole for the site, thin for everybody else."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from app.ids import Mint, show
-from app.outbound.catalogue import HEARD_BY, EventType
+from app.outbound.catalogue import HEARD_BY, EndpointRole, EventType
 from app.rules.decision import decision_text, instant
 from app.rules.findings import Outcome
 from app.rules.lifecycle import CaseStatus
-from app.services.showing import CASE, refund_instruction, thin_case, told_case
+from app.services.showing import CASE, refund_document, refund_instruction, thin_case, told_case
 from app.store.case_rows import CaseView, NewEvent, NewSignal, RefundRow, TimerRow
 
 # A claim that is filed and only has to wait is told by `case.filed` alone.
@@ -52,11 +53,45 @@ def told_events(
         for kind in told:
             yield _event(mint(), kind, full, thin, merchant_id=view.case.merchant_id)
     for refund in refunds:
-        rule = "" if view.decision is None else view.decision.decisive_rule or ""
-        text = decision_text(refund_instruction(refund, view.case, rule))
-        yield _event(
-            mint(), EventType.REFUND_REQUESTED, text, text, merchant_id=view.case.merchant_id, channel=refund.channel
-        )
+        yield instruction_event(view, refund, mint())
+
+
+@dataclass(frozen=True, slots=True)
+class RefundTold:
+    """What is told of a refund, with `details` beside the refund as it stands."""
+
+    kind: EventType
+    refund: RefundRow
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def refund_events(view: CaseView, told: Iterable[RefundTold], mint: Mint) -> Iterator[NewEvent]:
+    """The events about refunds that are under way; one that is asked for anew is an instruction like the first."""
+    for each in told:
+        if each.kind is EventType.REFUND_REQUESTED:
+            yield instruction_event(view, each.refund, mint())
+        else:
+            text = decision_text({**refund_document(each.refund), "order_no": view.case.order_no, **each.details})
+            yield _event(mint(), each.kind, text, text, merchant_id=view.case.merchant_id, channel=each.refund.channel)
+
+
+def deduction_events(view: CaseView, deducted: Mapping[str, Any] | None, mint: Mint) -> Iterator[NewEvent]:
+    """That a refund was paid out of the merchant's deposit, or that the merchant owes it from now on."""
+    if deducted is not None:
+        text = decision_text(dict(deducted))
+        yield _event(mint(), EventType.MERCHANT_DEPOSIT_DEDUCTED, text, text, merchant_id=view.case.merchant_id)
+
+
+def instruction_event(view: CaseView, refund: RefundRow, event_id: UUID) -> NewEvent:
+    """The instruction to pay. What the service itself asks the channel for is told to the site alone: an adapter that
+    heard of it would ask a second time.
+    """
+    rule = "" if view.decision is None else view.decision.decisive_rule or ""
+    text = decision_text(refund_instruction(refund, view.case, rule))
+    event = _event(
+        event_id, EventType.REFUND_REQUESTED, text, text, merchant_id=view.case.merchant_id, channel=refund.channel
+    )
+    return event if refund.account_id is None else replace(event, heard_by=(EndpointRole.SITE.value,))
 
 
 def deadline_event(view: CaseView, timer: TimerRow, kind: EventType, event_id: UUID) -> NewEvent:

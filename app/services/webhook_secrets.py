@@ -1,4 +1,4 @@
-"""The secrets of one endpoint: sealed together, newest first, older ones with the instant at which they end."""
+"""The secrets of an endpoint, or of a site's reports: sealed together, newest first, older ones with their end."""
 
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -37,8 +37,8 @@ def rotated(secrets: list[Secret], now: datetime) -> list[Secret]:
     if len(ending) >= MOST_SECRETS:
         raise Conflict(
             "too_many_secrets",
-            en=f"{MOST_SECRETS} secrets of this endpoint are valid already. Wait until the oldest ends.",
-            zh=f"该端点已有 {MOST_SECRETS} 个有效密钥，请等待最早的密钥到期。",
+            en=f"{MOST_SECRETS} secrets are valid already. Wait until the oldest ends.",
+            zh=f"已有 {MOST_SECRETS} 个有效密钥，请等待最早的密钥到期。",
         )
     return [new_secret(), *ending]
 
@@ -48,11 +48,11 @@ def valid(secrets: list[Secret], now: datetime) -> list[Secret]:
     return [each for each in secrets if each.until is None or each.until > now]
 
 
-def seal(sealer: Sealer, site_id: UUID, secrets: list[Secret]) -> bytes:
+def seal(sealer: Sealer, site_id: UUID, secrets: list[Secret], column: str = _COLUMN) -> bytes:
     """What is stored."""
-    return sealer.seal(_LIST.dump_json(secrets), site=site_id, column=_COLUMN)
+    return sealer.seal(_LIST.dump_json(secrets), site=site_id, column=column)
 
 
-def unseal(sealer: Sealer, site_id: UUID, sealed: bytes) -> list[Secret]:
+def unseal(sealer: Sealer, site_id: UUID, sealed: bytes, column: str = _COLUMN) -> list[Secret]:
     """The secrets behind what is stored; SealBroken if it was tampered with."""
-    return _LIST.validate_json(sealer.open(sealed, site=site_id, column=_COLUMN))
+    return _LIST.validate_json(sealer.open(sealed, site=site_id, column=column))

@@ -58,8 +58,19 @@ def _on_file(order_no: str, case_id: str) -> str:
             FROM deliveries d WHERE d.site_id = :site_id AND d.order_no = {order_no}
         ),
         'merchant', (
-            SELECT to_jsonb(m) FROM merchants m
+            SELECT to_jsonb(m) || jsonb_build_object('deposit', greatest(0, m.deposit + coalesce((
+                SELECT a.available - a.told FROM deposit_accounts a
+                WHERE a.site_id = m.site_id AND a.merchant_id = m.merchant_id
+            ), 0) + coalesce((
+                SELECT sum(e.held) FROM deposit_entries e
+                WHERE e.site_id = m.site_id AND e.case_id = {case_id} AND e.merchant_id = m.merchant_id
+            ), 0)))
+            FROM merchants m
             WHERE m.site_id = :site_id AND m.merchant_id = (SELECT merchant_id FROM ordered)
+        ),
+        'accounts', (
+            SELECT coalesce(jsonb_object_agg(a.channel, a.account_id), '{{}}') FROM channel_accounts a
+            WHERE a.site_id = :site_id AND a.enabled
         ),
         'reused', (
             SELECT coalesce(jsonb_agg(DISTINCT e.sha256), '[]') FROM case_evidence e

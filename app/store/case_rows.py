@@ -1,14 +1,15 @@
 """Cases as rows: what is read for a judgement, what is written when a case is filed, what is shown afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.models.closed_sets import ActKind, FileState, RefundState, TimerKind, TimerState
+from app.models.closed_sets import ActKind, FileState, TimerKind, TimerState
 from app.rules.facts import Channel, ChatChannel, EvidenceKind, Party, Reason, Side
 from app.rules.lifecycle import CaseStatus
+from app.rules.settlement import FailureCode, RefundState
 from app.rules.signals import SignalKind, Subject
 from app.store.record_rows import DeliveryRow, HeldPayment, MerchantRow, OrderRow
 
@@ -27,7 +28,8 @@ class OnFile:
 
     `deliveries` count `times_sold` over the site's orders with the same card. `reused`: those of the asked hashes that
     were put forward in another order's case. `strikes`: the buyer's that count, seen in other cases.
-    `open_case_id`: the case that stands in the way of a new one.
+    `open_case_id`: the case that stands in the way of a new one. `accounts`: those at channels that the service asks
+    itself. The merchant's `deposit` is what is free of it, with what is held for this very case.
     """
 
     now: datetime
@@ -39,6 +41,7 @@ class OnFile:
     reused: frozenset[str]
     open_case_id: UUID | None
     strikes: int = 0
+    accounts: Mapping[Channel, UUID] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,10 @@ class NewRefund:
     currency: str
     channel: Channel
     expected_by: datetime | None
+    overdue_at: datetime | None
+    account_id: UUID | None = None
+    replaces: UUID | None = None
+    other_account: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +222,7 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True)
 class RefundRow:
-    """A refund as it stands."""
+    """A refund as it stands; see `app.models.refunds.Refund`."""
 
     refund_id: UUID
     refund_no: str
@@ -228,6 +235,21 @@ class RefundRow:
     expected_by: datetime | None
     created_at: datetime
     updated_at: datetime
+    version: int = 1
+    channel_refund_no: str | None = None
+    failure_code: FailureCode | None = None
+    failure_message: str | None = None
+    reported_at: datetime | None = None
+    settled_at: datetime | None = None
+    instructed_at: datetime | None = None
+    overdue_at: datetime | None = None
+    replaces: UUID | None = None
+    other_account: Mapping[str, Any] | None = None
+    account_id: UUID | None = None
+    next_step_at: datetime | None = None
+    submitted_at: datetime | None = None
+    asked: int = 0
+    last_said: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ PROMISES_NAMED = ", ".join(f"'{name}'" for name in sorted(PROMISES))
 HEARD = """w.enabled
     AND CASE WHEN w.event_types IS NULL THEN w.role = ANY(e.heard_by) ELSE e.type = ANY(w.event_types) END
     AND (w.role <> 'merchant' OR w.merchant_id = e.merchant_id)
-    AND (w.role <> 'channel' OR w.channels IS NULL OR e.channel = ANY(w.channels))"""
+    AND (w.role <> 'channel'
+         OR ('channel' = ANY(e.heard_by) AND (w.channels IS NULL OR e.channel = ANY(w.channels))))"""
 
 # `changed` is the case: no row of it, no effect at all.
 _CHILDREN = f"""
@@ -97,12 +98,15 @@ _CHILDREN = f"""
     ),
     asked AS (
         INSERT INTO refunds (site_id, refund_id, refund_no, case_id, payment_no, amount, currency, channel, state,
-                             expected_by, created_at, updated_at)
+                             expected_by, created_at, updated_at, instructed_at, overdue_at, account_id, next_step_at,
+                             replaces, other_account)
         SELECT c.site_id, r.refund_id, r.refund_no, c.case_id, r.payment_no, r.amount, r.currency, r.channel,
-               'requested', r.expected_by, :now, :now
+               'requested', r.expected_by, :now, :now, :now, r.overdue_at, r.account_id,
+               CASE WHEN r.account_id IS NOT NULL THEN CAST(:now AS timestamptz) END, r.replaces,
+               nullif(r.other_account, 'null')
         FROM changed c, jsonb_to_recordset(CAST(:refunds AS jsonb)) AS r(
             refund_id uuid, refund_no text, payment_no text, amount bigint, currency text, channel text,
-            expected_by timestamptz)
+            expected_by timestamptz, overdue_at timestamptz, account_id uuid, replaces uuid, other_account jsonb)
         RETURNING site_id, payment_no, amount
     ),
     reserved AS (

@@ -1,17 +1,17 @@
 """Cases of one site."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, TextClause, exc, select, tuple_, update
+from sqlalchemy import ColumnElement, TextClause, exc, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import Conflict, Stale
-from app.models.cases import Case, Refund
+from app.models.cases import Case
 from app.rules.facts import Reason
 from app.store.case_reading import DECISIONS, GET, HOLD, LOCK, LOCK_IF_FREE, LOCK_ORDER, READ
 from app.store.case_rows import (
@@ -29,9 +29,13 @@ from app.store.case_rows import (
     NewSignal,
     NewTimer,
     OnFile,
+    RefundRow,
 )
 from app.store.case_writing import ADVANCE, FILE
+from app.store.deposits import DepositStore
 from app.store.engine import constraint_of
+from app.store.refunds import RefundStore
+from app.store.rejudging import RejudgingStore
 
 _ON_FILE = TypeAdapter(OnFile)
 _VIEW = TypeAdapter(CaseView)
@@ -47,6 +51,14 @@ _SIGNALS = TypeAdapter(Sequence[NewSignal])
 _HELD = TypeAdapter(Held)
 _CASE_ROW = TypeAdapter(CaseRow)
 _COLUMNS = [Case.__table__.c[field.name] for field in fields(CaseRow)]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A refund as it stands from now on, and how many fen of its payment are free again."""
+
+    refund: RefundRow
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +80,18 @@ class Consequences:
     kept: frozenset[str] = frozenset()
     signals: Sequence[NewSignal] = ()
     overturned: str | None = None
+    settled: Sequence[Settled] = ()
 
 
 class CaseStore:
-    """The cases of one site."""
+    """The cases of one site; `refunds`, `deposits` and `rejudging` are what else a step of a case moves."""
 
     def __init__(self, connection: AsyncConnection, site_id: UUID) -> None:
         self._connection = connection
         self._site_id = site_id
+        self.refunds = RefundStore(connection, site_id)
+        self.deposits = DepositStore(connection, site_id)
+        self.rejudging = RejudgingStore(connection, site_id)
 
     async def lock_order(self, order_no: str | None) -> None:
         """Lets nobody else file a claim on this order, tell records of it or move a case of it until the end."""
@@ -135,13 +151,8 @@ class CaseStore:
         step["case"] = _CASE_ROW.dump_json(after).decode()
         if not await self._write(ADVANCE, step, consequences, now):
             raise Stale
-
-    async def expect_refunds(self, case_id: UUID, arrivals: Mapping[str, datetime], now: datetime) -> None:
-        """Sets anew when refunds are promised to be there, by payment."""
-        for payment_no, expected_by in sorted(arrivals.items()):
-            this = (Refund.site_id == self._site_id, Refund.case_id == case_id, Refund.payment_no == payment_no)
-            changed = update(Refund).where(*this).values(expected_by=expected_by, updated_at=now)
-            await self._connection.execute(changed)
+        for each in consequences.settled:
+            await self._settle(each, now)
 
     async def get(self, case_id: UUID) -> CaseView | None:
         """A case with its latest decision, evidence, refunds and timeline."""
@@ -161,6 +172,12 @@ class CaseStore:
         query = query.order_by(Case.created_at.desc(), Case.case_id.desc()).limit(limit)
         found = await self._connection.execute(query)
         return [_ROW.validate_python(dict(row)) for row in found.mappings()]
+
+    async def _settle(self, settled: Settled, now: datetime) -> None:
+        try:
+            await self.refunds.settle(settled.refund, settled.released, now)
+        except exc.IntegrityError as error:
+            raise _conflict(error) or error from error
 
     async def _write(
         self, statement: TextClause, subject: dict[str, Any], consequences: Consequences, now: datetime
@@ -208,6 +225,18 @@ def _conflict(error: exc.IntegrityError) -> Conflict | None:
             )
         case "uq_cases_open":
             return case_open()
+        case "uq_refunds_channel_refund_no":
+            return Conflict(
+                "channel_refund_no_taken",
+                en="Another refund bears this number of the channel's.",
+                zh="该渠道退款单号已用于另一笔退款。",
+            )
+        case "uq_refunds_open":
+            return Conflict(
+                "refund_replaced",
+                en="Another refund has taken this one's place already.",
+                zh="该退款已被另一笔退款取代。",
+            )
         case _:
             return None
 

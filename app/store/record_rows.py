@@ -63,9 +63,17 @@ class PaymentRow:
 
 @dataclass(frozen=True, slots=True)
 class HeldPayment(PaymentRow):
-    """`reserved_amount`: fen that this service has instructed to be refunded."""
+    """`reserved_amount`: fen that this service has instructed to be refunded; `found_amount`: that went back by others,
+    as the channel told it.
+    """
 
     reserved_amount: int = 0
+    found_amount: int = 0
+
+    @property
+    def gone(self) -> int:
+        """Fen that went back or are promised; others may have gone beyond the promises, nobody beyond all of it."""
+        return min(self.amount, max(self.refunded_amount, self.found_amount) + self.reserved_amount)
 
 
 @dataclass(frozen=True, slots=True)

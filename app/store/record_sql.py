@@ -12,7 +12,15 @@ from app.store.record_locks import CLAIMED, HELD_ORDERS, locks, touches_orders
 from app.store.statement import statement
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
-_OURS = ("site_id", "reserved_amount", "version", "created_at", "updated_at")
+_OURS = (
+    "site_id",
+    "reserved_amount",
+    "found_amount",
+    "overdrawn_amount",
+    "version",
+    "created_at",
+    "updated_at",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from app.rules.lifecycle import UNDECIDED
 from app.store.record_rows import Change, Put
 
 _TRIES: Final = 4
+_LATEST: Final = 2**31 - 1
 _PUTS = TypeAdapter(Sequence[Put])
 _STATUSES: Final = ", ".join(f"'{status}'" for status in UNDECIDED)
 
@@ -85,6 +86,10 @@ class RejudgingStore:
     def __init__(self, connection: AsyncConnection, site_id: UUID) -> None:
         self._connection = connection
         self._site_id = site_id
+
+    async def enqueue_payment(self, payment_no: str, now: datetime, *, locked: Collection[str] = ()) -> None:
+        """The same for a payment of which more, or less, is left than before, although nobody told it anew."""
+        await self.enqueue([Put(RecordKind.PAYMENT, payment_no, _LATEST, Change.UPDATED)], now, locked=locked)
 
     async def enqueue(self, puts: Sequence[Put], now: datetime, *, locked: Collection[str] = ()) -> None:
         """Every undecided case that a changed record bears on is due now, unless it waits to be judged anyway.

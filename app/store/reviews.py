@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models.closed_sets import ActKind
 from app.rules.facts import Reason
-from app.rules.lifecycle import FOR_A_PERSON
+from app.rules.lifecycle import AT_THE_DESK, CaseStatus
 from app.store.case_rows import ActRow, CaseRow
 from app.store.statement import statement
 
@@ -27,10 +27,10 @@ _QUEUE = statement(f"""
         SELECT c.*, coalesce(t.due_at, c.review_started_at, c.created_at) AS promised_by
         FROM cases c CROSS JOIN LATERAL (
             SELECT max(t.due_at) AS due_at FROM case_timers t
-            WHERE t.site_id = c.site_id AND t.case_id = c.case_id AND t.name = 'review' AND t.kind = 'due'
-              AND t.state IN ('pending', 'fired')
+            WHERE t.site_id = c.site_id AND t.case_id = c.case_id AND t.kind = 'due' AND t.state IN ('pending', 'fired')
+              AND t.name = CASE c.status WHEN '{CaseStatus.REFUND_FAILED}' THEN 'money_back' ELSE 'review' END
         ) t
-        WHERE c.site_id = :site_id AND c.status IN ({", ".join(f"'{status}'" for status in FOR_A_PERSON)})
+        WHERE c.site_id = :site_id AND c.status IN ({", ".join(f"'{status}'" for status in AT_THE_DESK)})
           AND (:merchant_id IS NULL OR c.merchant_id = :merchant_id) AND (:reason IS NULL OR c.reason = :reason)
     ),
     page AS MATERIALIZED (

@@ -31,6 +31,9 @@ _ACTIVATE = statement("""
     VALUES (:site_id, :effective_from, :policy_name, :policy_version)
     ON CONFLICT (site_id, effective_from) DO UPDATE
     SET policy_name = EXCLUDED.policy_name, policy_version = EXCLUDED.policy_version""")
+_SECRETS = statement("SELECT reporting_secrets FROM sites WHERE site_id = :site_id")
+_LOCK_SECRETS = statement("SELECT reporting_secrets FROM sites WHERE site_id = :site_id FOR UPDATE")
+_SET_SECRETS = statement("UPDATE sites SET reporting_secrets = :sealed WHERE site_id = :site_id")
 _ADD_KEY = statement("""
     INSERT INTO api_keys (site_id, key_id, key_hash, scopes, label, created_at)
     VALUES (:site_id, :key_id, :key_hash, :scopes, :label, :now)""")
@@ -115,6 +118,17 @@ class SiteStore:
         """Name and version of the policy in force at an instant."""
         found = (await self._connection.execute(_POLICY, {"site_id": self._site_id, "at": at})).one_or_none()
         return None if found is None else (found.policy_name, found.policy_version)
+
+    async def reporting_secrets(self, *, lock: bool = False) -> bytes | None:
+        """The sealed secrets that reports are signed with; None: they need no signature."""
+        found: bytes | None = await self._connection.scalar(
+            _LOCK_SECRETS if lock else _SECRETS, {"site_id": self._site_id}
+        )
+        return found
+
+    async def set_reporting_secrets(self, sealed: bytes | None) -> None:
+        """What they are from now on."""
+        await self._connection.execute(_SET_SECRETS, {"site_id": self._site_id, "sealed": sealed})
 
     async def add_key(self, key_id: UUID, key_hash: bytes, scopes: Sequence[Scope], label: str, now: datetime) -> None:
         """Admits the key with this hash."""

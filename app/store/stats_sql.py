@@ -34,7 +34,9 @@ _COUNTED = f"""
         FROM period p
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(r.amount), 0) AS amount FROM refunds r
-            WHERE r.site_id = :site_id AND r.case_id = p.case_id
+            WHERE r.site_id = :site_id AND r.case_id = p.case_id AND NOT EXISTS (
+                SELECT FROM refunds o
+                WHERE o.site_id = :site_id AND o.case_id = p.case_id AND o.replaces = r.refund_id)
         ) r
         LEFT JOIN LATERAL (
             SELECT d.outcome FROM decisions d WHERE d.site_id = :site_id AND d.case_id = p.case_id

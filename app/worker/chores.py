@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from app import logs
+from app import clock, logs
 from app.errors import Busy, FilesUnavailable, Unavailable
 from app.files.cabinet import Cabinet
 from app.rules.calendar import STATUTORY
-from app.services import dispatching, evidence_files, timing
+from app.services import billing, dispatching, evidence_files, overdue, settling, timing
+from app.services.channel_accounts import Channels
 from app.store.engine import Engine
 
 POLL: Final = timedelta(milliseconds=200)
 AFTER_TROUBLE: Final = timedelta(seconds=1)
 TIMERS_OF_A_ROUND: Final = 50
+REFUNDS_OF_A_ROUND: Final = 50
+QUESTIONS_AT_ONCE: Final = 8
+OVERDUE_EVERY: Final = timedelta(seconds=10)
+BILLS_EVERY: Final = timedelta(hours=1)
 PURGE_KEYS_EVERY: Final = timedelta(minutes=10)
 PURGE_FILES_EVERY: Final = timedelta(hours=1)
 RECOMPUTE_EVERY: Final = timedelta(days=1)
@@ -32,8 +37,31 @@ class Chore:
     every: timedelta
 
 
-def chores_of(engine: Engine, cabinet: Cabinet | None) -> Iterator[Chore]:
+def chores_of(engine: Engine, channels: Channels, cabinet: Cabinet | None) -> Iterator[Chore]:
     """All of a worker's, the timers first. `cabinet` None: no files are kept."""
+    yield from _about_refunds(engine, channels)
+    yield from _about_cases(engine)
+    if cabinet is not None:
+        yield _purging_files(engine, cabinet)
+
+
+def _about_refunds(engine: Engine, channels: Channels) -> Iterator[Chore]:
+    async def ask_channels() -> bool:
+        return await settling.step_due(engine, channels, limit=QUESTIONS_AT_ONCE, elapsed=_elapsed) > 0
+
+    async def raise_overdue() -> bool:
+        return await overdue.raise_due(engine, limit=REFUNDS_OF_A_ROUND) > 0
+
+    async def read_bills() -> bool:
+        await billing.read_bills(engine, channels)
+        return False
+
+    yield Chore(ask_channels, POLL)
+    yield Chore(raise_overdue, OVERDUE_EVERY)
+    yield Chore(read_bills, BILLS_EVERY)
+
+
+def _about_cases(engine: Engine) -> Iterator[Chore]:
 
     async def fire_timers() -> bool:
         return await timing.fire_due(engine, limit=TIMERS_OF_A_ROUND) > 0
@@ -51,8 +79,10 @@ def chores_of(engine: Engine, cabinet: Cabinet | None) -> Iterator[Chore]:
     yield Chore(fire_timers, POLL)
     yield Chore(recompute, RECOMPUTE_EVERY)
     yield Chore(purge_keys, PURGE_KEYS_EVERY)
-    if cabinet is not None:
-        yield _purging_files(engine, cabinet)
+
+
+def _elapsed() -> timedelta:
+    return timedelta(seconds=clock.monotonic())
 
 
 def _purging_files(engine: Engine, cabinet: Cabinet) -> Chore:

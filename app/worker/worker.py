@@ -7,6 +7,7 @@ from typing import Final
 
 from app.files.cabinet import Cabinet
 from app.sealing import Sealer
+from app.services.channel_accounts import Channels
 from app.store.engine import Engine
 from app.worker.chores import chores_of, repeat
 from app.worker.sending import Outlets, Sending
@@ -21,6 +22,7 @@ class Worker:
     engine: Engine
     sealer: Sealer
     outlets: list[Outlets]
+    channels: Channels
     cabinet: Cabinet | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -28,7 +30,7 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(repeat(chore.work, stop, every=chore.every))
-                for chore in chores_of(self.engine, self.cabinet)
+                for chore in chores_of(self.engine, self.channels, self.cabinet)
             ]
             await Sending(self.engine, self.sealer, self.outlets).run(stop)
             # A chore that is cut off here has done nothing, and is done by the next worker.

@@ -27,6 +27,8 @@ RULED_AGAINST: Final[dict[str, Any]] = {
 }  # fmt: skip
 EN: Final = {"Accept-Language": "en"}
 FEN: Final = 20_000
+# What an approval tells whose refund is taken from the merchant's deposit.
+PAID_BY_THE_DEPOSIT: Final = ["case.approved", "refund.requested", "merchant.deposit_deducted"]
 
 
 def piece(kind: str, order_no: str = "A-1001", **changes: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ async def test_an_appeal_that_the_rules_grant_is_granted_at_once(site: Access, e
     assert await living.fire(engine) == 0
     after = await living.taken(site, case, "appeal", NEWS)
     assert after["status"] == "approved", after["decision"]
-    assert living.new_events(case, after) == ["case.appealed", "case.approved", "refund.requested"]
+    assert living.new_events(case, after) == ["case.appealed", *living.PAID_BY_THE_DEPOSIT]
     assert list((await living.promised(engine)).values()) == [(living.FEN, living.FEN, living.FEN)]
 
 

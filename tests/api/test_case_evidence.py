@@ -171,7 +171,7 @@ async def test_a_merchant_that_is_gone_is_not_waited_for(site: Access, engine: A
     await living.fire(engine)
     after = await living.read(site, case)
     assert (after["status"], after["decision"]["decisive_rule"]) == ("approved", "merchant-unreachable")
-    assert living.new_events(case, after) == ["case.approved", "refund.requested"]
+    assert living.new_events(case, after) == living.PAID_BY_THE_DEPOSIT
     assert living.deadline(after, "merchant_turn")[1] == "void"
     assert after["refunds"][0]["amount"] == living.FEN
 

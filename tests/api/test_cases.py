@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.schemas.cases import CaseOut
-from tests.api import bodies
+from tests.api import bodies, living
 from tests.api.conftest import Access
 from tests.store.test_statement_counts import counted
 
@@ -31,7 +31,7 @@ async def test_a_claim_comes_in_is_judged_kept_and_told(site: Access) -> None:
     assert answer.headers["etag"] == '"1"'
     assert case["status"] == "approved"
     assert case["decision"]["decisive_rule"] == "undelivered-per-log"
-    assert [event["type"] for event in case["timeline"]] == ["case.filed", "case.approved", "refund.requested"]
+    assert [event["type"] for event in case["timeline"]] == ["case.filed", *living.PAID_BY_THE_DEPOSIT]
     assert case["refunds"][0]["refund_no"].startswith("rf")
     assert case["refunds"][0]["amount"] == 20000
 
@@ -153,17 +153,35 @@ async def test_cases_are_listed_newest_first_page_by_page_and_filtered(site: Acc
         assert len(found) == count, (name, value)
 
 
+def without_deposit() -> dict[str, Any]:
+    """A claim against a merchant that has put nothing down, and so pays by itself."""
+    body = bodies.filing()
+    body["merchant"]["deposit"] = 0
+    return body
+
+
 async def test_filing_a_case_over_http_is_six_statements_and_one_for_the_cases_that_its_records_bear_on(
     site: Access, engine: AsyncEngine
 ) -> None:
     with counted(engine) as seen:
-        await filed(site, bodies.filing())
+        await filed(site, without_deposit())
     assert len(seen) == 7, seen
     sent_before = {"order_no": "A-1001", **{name: bodies.filing()[name] for name in ("claim", "evidence")}}
     sent_before["claim"]["reason"] = "other"
     with counted(engine) as seen:
         await filed(site, sent_before, once="k-2")
     assert len(seen) == 6, seen
+
+
+async def test_a_refund_out_of_a_deposit_is_three_statements_more(site: Access, engine: AsyncEngine) -> None:
+    """The merchant's accounts are locked, read behind the lock, and booked in. The first time they are opened, too,
+    which takes one statement, another lock, and the entry of what the record tells.
+    """
+    for n, (without, more) in enumerate(((7, 6), (6, 3), (6, 3))):  # a merchant told again bears on no case
+        with counted(engine) as seen:
+            case = await filed(site, bodies.filing(f"A-{n}"), once=f"k-{n}")
+        assert "merchant.deposit_deducted" in {each["type"] for each in case["timeline"]}
+        assert len(seen) == without + more, seen
 
 
 async def test_sixteen_at_once_for_one_order_make_one_case(site: Access, engine: AsyncEngine) -> None:

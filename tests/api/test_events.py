@@ -40,7 +40,7 @@ async def test_a_filed_case_tells_its_events(site: Access) -> None:
     events = (await site.get(f"/v1/events?case_id={case['id']}")).json()["data"]
     assert [each["id"] for each in reversed(events)] == [each["event_id"] for each in case["timeline"]]
     assert [(each["type"], each["sequence"]) for each in reversed(events)] == [
-        ("case.filed", 1), ("case.approved", 2), ("refund.requested", 3),
+        ("case.filed", 1), ("case.approved", 2), ("refund.requested", 3), ("merchant.deposit_deducted", 4),
     ]  # fmt: skip
     assert {(each["case_id"], each["merchant_id"], each["site"]) for each in events} == {
         (case["id"], "m-7", show("site", site.site_id))
@@ -108,11 +108,11 @@ async def test_attempts_are_paged_newest_first(site: Access, send: Sends) -> Non
         await file(site, f"A-{n}")
         await send(Receiver())
     whole = (await site.get("/v1/webhook-attempts")).json()["data"]
-    assert len(whole) == 6
+    assert len(whole) == 8
     assert [each["started_at"] for each in whole] == sorted((each["started_at"] for each in whole), reverse=True)
     seen, cursor = [], ""
     while True:
-        page = (await site.get(f"/v1/webhook-attempts?limit=4{cursor}")).json()
+        page = (await site.get(f"/v1/webhook-attempts?limit=3{cursor}")).json()
         seen += page["data"]
         if page["next_cursor"] is None:
             break
@@ -175,7 +175,9 @@ async def test_a_merchant_hears_its_own_cases_without_the_buyer(site: Access, se
     receiver = Receiver()
     await send(receiver)
     assert {url for url, _, _ in receiver.heard} == {"https://m7.example.com/"}
-    assert [body["type"] for _, _, body in receiver.heard] == ["case.filed", "case.approved"]
+    assert [body["type"] for _, _, body in receiver.heard] == [
+        "case.filed", "case.approved", "merchant.deposit_deducted",
+    ]  # fmt: skip
     assert not any("buyer_id" in body["data"] for _, _, body in receiver.heard)
 
 
@@ -233,7 +235,9 @@ async def test_what_an_event_is_documented_to_hold_is_what_is_sent(app: FastAPI,
         compared.append((role, body["type"]))
     assert sorted(compared) == [
         ("channel", "refund.requested"), ("merchant", "case.approved"), ("merchant", "case.filed"),
-        ("site", "case.approved"), ("site", "case.filed"), ("site", "refund.requested"),
+        ("merchant", "merchant.deposit_deducted"),
+        ("site", "case.approved"), ("site", "case.filed"), ("site", "merchant.deposit_deducted"),
+        ("site", "refund.requested"),
     ]  # fmt: skip
 
 

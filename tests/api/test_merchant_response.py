@@ -85,9 +85,8 @@ async def test_an_answer_after_the_limit_is_refused_and_silence_decides(
     after = await living.read(site, case)
     assert (after["status"], after["decision"]["decisive_rule"]) == ("approved", "merchant-silent")
     assert living.deadline(after, "merchant_turn")[1] == "over"
-    assert [each for each in living.new_events(case, after) if each != "case.deadline_approaching"] == [
-        "case.approved", "refund.requested",
-    ]  # fmt: skip
+    told = [each for each in living.new_events(case, after) if each != "case.deadline_approaching"]
+    assert told == living.PAID_BY_THE_DEPOSIT
     await living.refused(site, after, RESPONSE, living.RESPONSE, "not_allowed_now")
 
 
@@ -181,9 +180,11 @@ async def test_a_merchant_hears_only_of_its_own_cases_and_only_what_concerns_it(
             heard[made[dispatch["endpoint_id"]]].append(event["type"])
     assert heard["site"] == [each["type"] for each in case["timeline"]] == [
         "case.filed", "case.merchant_turn", "case.review_needed", "case.rejected", "case.appealed",
-        "case.review_needed", "case.approved", "refund.requested",
+        "case.review_needed", *living.PAID_BY_THE_DEPOSIT,
     ]  # fmt: skip
-    assert heard["own"] == ["case.filed", "case.merchant_turn", "case.rejected", "case.approved"]
+    assert heard["own"] == [
+        "case.filed", "case.merchant_turn", "case.rejected", "case.approved", "merchant.deposit_deducted",
+    ]  # fmt: skip
     assert heard["another"] == []
     assert heard["channel"] == ["refund.requested"]
     assert {each["merchant_id"] for each in await living.told(engine, case)} == {"m-7"}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import count
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
@@ -49,6 +49,14 @@ STEPS: Final = (
     "post /v1/cases/{case_id}/merchant-response", "post /v1/cases/{case_id}/ruling",
     "post /v1/cases/{case_id}/appeal", "post /v1/cases/{case_id}/withdraw", "post /v1/cases/{case_id}/escalate",
     "get /v1/cases/{case_id}/decisions", "get /v1/cases/{case_id}/bundle", "get /v1/stats",
+    "get /v1/refunds", "get /v1/refunds/{refund_id}",
+    "post /v1/refunds/{refund_id}/result", "post /v1/refunds/{refund_id}/retry", "post /v1/refunds/{refund_id}/close",
+    "get /v1/reconciliation", "get /v1/reconciliation.csv",
+    "post /v1/reporting-secret", "get /v1/reporting-secret", "delete /v1/reporting-secret",
+    "post /v1/channel-accounts", "get /v1/channel-accounts", "get /v1/channel-accounts/{account_id}",
+    "patch /v1/channel-accounts/{account_id}", "delete /v1/channel-accounts/{account_id}",
+    "get /v1/merchants/{merchant_id}/deposit", "post /v1/merchants/{merchant_id}/deposit/entries",
+    "get /v1/merchants/{merchant_id}/deposit/entries",
     "get /v1/events", "get /v1/events/{event_id}", "post /v1/events/{event_id}/resend", "get /v1/webhook-attempts",
     "patch /v1/webhook-endpoints/{endpoint_id}", "delete /v1/webhook-endpoints/{endpoint_id}",
     "get /v1/reasons", "get /v1/rules", "get /v1/policies", "get /v1/signal-kinds", "get /healthz", "get /readyz",
@@ -58,11 +66,14 @@ ALTERNATIVES: Final = (
     "post /v1/cases/{case_id}/merchant-response",
     "post /v1/cases/{case_id}/ruling",
     "post /v1/cases/{case_id}/withdraw",
+    "post /v1/refunds/{refund_id}/result",
+    "post /v1/refunds/{refund_id}/retry",
 )
 # What is answered with a file, and the types that it can have here.
 FILES: Final = {
     "get /v1/cases/{case_id}/evidence/{n}/file": {"text/plain"},
     "get /v1/cases/{case_id}/bundle": {"application/zip"},
+    "get /v1/reconciliation.csv": {"text/csv"},
 }
 BYTES: Final = "application/octet-stream"
 
@@ -166,7 +177,9 @@ def test_the_webhooks_are_those_that_are_sent_now() -> None:
     on_judging = {"case.filed", "refund.requested", "buyer.restriction_recommended", *TOLD_OF.values()}
     by_the_parties = {"case.appealed", "case.withdrawn"}
     by_time = {"case.lapsed", "case.deadline_approaching", "case.deadline_missed"}
-    assert set(SERVED["webhooks"]) == on_judging | by_the_parties | by_time | {"endpoint.test"} == set(BODIES)
+    of_refunds = {f"refund.{each}" for each in ("succeeded", "failed", "abnormal", "overdue", "conflict")}
+    other = of_refunds | {"merchant.deposit_deducted", "endpoint.test"}
+    assert set(SERVED["webhooks"]) == on_judging | by_the_parties | by_time | other == set(BODIES)
 
 
 def test_every_webhook_shows_what_each_role_gets() -> None:
@@ -205,6 +218,12 @@ def test_every_webhook_speaks_of_its_own_outcome() -> None:
         "case.deadline_approaching": "awaiting_merchant",
         "case.deadline_missed": "in_review",
         "refund.requested": None,
+        "refund.succeeded": None,
+        "refund.failed": None,
+        "refund.abnormal": None,
+        "refund.overdue": None,
+        "refund.conflict": None,
+        "merchant.deposit_deducted": None,
         "buyer.restriction_recommended": None,
         "endpoint.test": None,
     }
@@ -274,16 +293,21 @@ class Walk:
 
     def _address(self, name: str, operation: dict[str, Any]) -> tuple[str, str]:
         method, path = name.split(" ")
+        asked = {}
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path":
                 name = parameter["name"]
                 path = path.replace(f"{{{name}}}", self._known.get(name) or _path_example(parameter))
-        return method, path
+            if parameter["in"] == "query" and parameter["required"]:
+                asked[parameter["name"]] = _path_example(parameter)
+        return method, f"{path}?{urlencode(asked)}" if asked else path
 
     def _learn(self, name: str, answer: httpx.Response) -> None:
         """Ids that the service minted take the place of the document's, where only they are heard by an endpoint."""
         if name == "post /v1/webhook-endpoints":
             self._known.setdefault("endpoint_id", answer.json()["id"])
+        if name == "post /v1/channel-accounts":
+            self._known.setdefault("account_id", answer.json()["id"])
         if name == "post /v1/cases":
             self._filed = self._filed or answer.json()["id"]
         if name == "get /v1/events":
@@ -307,8 +331,10 @@ def validate_answer(name: str, answer: httpx.Response) -> None:
         return
     kind, _, parameter = answer.headers["content-type"].partition("; ")
     if kind in FILES.get(name, ()) and answer.is_success:
-        assert responses["200"]["content"][kind] == {"schema": {"type": "string", "format": "binary"}}
-        assert (answer.status_code, parameter) == (200, "charset=utf-8" if kind == "text/plain" else "")
+        is_text = kind.startswith("text/")
+        form = {"type": "string"} if kind == "text/csv" else {"type": "string", "format": "binary"}
+        assert responses["200"]["content"][kind] == {"schema": form}
+        assert (answer.status_code, parameter) == (200, "charset=utf-8" if is_text else "")
         assert answer.headers["content-disposition"].startswith("attachment; ")
         return
     assert kind == ("application/json" if answer.is_success else PROBLEM), name
@@ -378,7 +404,7 @@ async def test_a_key_is_documented_as_required_where_it_is(sandbox: Access, engi
             filled_in += [keys[0]["example"]] if keys[0]["required"] else []
     assert required == {True, False}
     # The page fills them in, and a key that has served for one request is refused for another.
-    assert len(set(filled_in)) == len(filled_in) == 3
+    assert len(set(filled_in)) == len(filled_in) == 7
 
 
 async def test_a_running_app_describes_itself_alike(app: FastAPI) -> None:

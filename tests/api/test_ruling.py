@@ -23,14 +23,15 @@ async def test_a_person_grants_all_that_is_left(site: Access, engine: AsyncEngin
     case = await start(site)
     after = await living.taken(site, case, "ruling", FOR)
     assert (after["status"], after["decision"]["decisive_rule"]) == ("approved", "granted-by-a-person")
-    assert living.new_events(case, after) == ["case.approved", "refund.requested"]
+    assert living.new_events(case, after) == living.PAID_BY_THE_DEPOSIT
     assert after["decision"]["refund"]["amount"] == living.FEN
     assert living.deadline(after, "review")[1] == "kept"
     assert list((await living.promised(engine)).values()) == [(living.FEN, living.FEN, living.FEN)]
     act = after["acts"][-1]
     assert (act["kind"], act["by"], act["details"]["amount"]) == ("ruling", "op-1", living.FEN)
-    [*_, refund] = await living.told(engine, after)
+    [*_, refund, deducted] = await living.told(engine, after)
     assert refund["full"]["refund_no"] == after["refunds"][0]["refund_no"]
+    assert (deducted["full"]["case_id"], deducted["full"]["deducted"]) == (after["id"], living.FEN)
 
 
 @pytest.mark.parametrize("amount", [1, 19_999, 20_000])

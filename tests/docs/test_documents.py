@@ -114,7 +114,7 @@ def test_the_webhooks_that_are_said_to_be_sent_are_those_of_the_interface() -> N
     said = {
         span
         for span in spans(text_of("docs/webhooks.md"))
-        if re.fullmatch(r"(case|refund|buyer|endpoint)\.[a-z_]+", span)
+        if re.fullmatch(r"(case|refund|merchant|buyer|endpoint)\.[a-z_]+", span)
     }
     assert said == set(written["webhooks"])
 

@@ -47,15 +47,17 @@ async def test_two_adapters_get_their_webhooks_and_verify_them(live: Live) -> No
         register(live, merchant, "/merchant", role="merchant", merchant_id="m-7")
         register(live, channel, "/channel", role="channel")
         case = file(live)
-        told = gathered(merchant, 2)
+        told = gathered(merchant, 3)
         [instruction] = gathered(channel, 1)
         with pytest.raises(queue.Empty):
             merchant.arrivals.get_nowait()
-    documents = [arrival.document for arrival in told]
-    assert all(documents), "every signature verifies"
-    assert [document["type"] for document in documents if document] == ["case.filed", "case.approved"]
-    assert [document["sequence"] for document in documents if document] == [1, 2]
-    assert all(document["data"]["id"] == case["id"] for document in documents if document)
+    documents = [arrival.document for arrival in told if arrival.document is not None]
+    assert len(documents) == 3, "every signature verifies"
+    assert [document["type"] for document in documents] == ["case.filed", "case.approved", "merchant.deposit_deducted"]
+    assert [document["sequence"] for document in documents] == [1, 2, 4]
+    *of_the_case, deducted = [document["data"] for document in documents]
+    assert [each["id"] for each in of_the_case] == [deducted["case_id"]] * 2 == [case["id"]] * 2
+    assert (deducted["deducted"], deducted["merchant_id"]) == (20000, "m-7")
     assert instruction.document is not None
     assert instruction.document["type"] == "refund.requested"
     assert instruction.document["data"]["refund_no"] == case["refunds"][0]["refund_no"]
@@ -66,11 +68,12 @@ async def test_the_site_hears_everything_with_the_case_whole(live: Live) -> None
     with adapter() as receiver:
         register(live, receiver, "/site", role="site")
         case = file(live)
-        documents = [arrival.document for arrival in gathered(receiver, 3)]
+        documents = [arrival.document for arrival in gathered(receiver, 4)]
     assert [document["type"] for document in documents if document] == [
         "case.filed",
         "case.approved",
         "refund.requested",
+        "merchant.deposit_deducted",
     ]
     assert documents[0] is not None
     assert documents[0]["data"]["decision"]["receipt"] == case["decision"]["receipt"]

@@ -130,12 +130,12 @@ def test_compose_gives_no_secret_a_default() -> None:
     text = (CHECKOUT / "compose.yaml").read_text()
     named = re.findall(r"\$\{(\w+)(:\?|:-)?", text)
     assert {name for name, default in named if default == ":?"} == {"POSTGRES_PASSWORD", "KMR_SEALING_KEY"}
-    assert {name for name, default in named if default != ":?"} == {"PORT"}
+    assert {name for name, default in named if default != ":?"} == {"PORT", "KMR_PUBLIC_URL"}
 
 
 @pytest.mark.parametrize("name", ["migrate", "api", "worker"])
 def test_compose_sets_what_the_service_reads(name: str) -> None:
-    values = {"POSTGRES_PASSWORD": "secret", "KMR_SEALING_KEY": "A" * 43}
+    values = {"POSTGRES_PASSWORD": "secret", "KMR_SEALING_KEY": "A" * 43, "KMR_PUBLIC_URL": ""}
     environ = {
         setting: re.sub(r"\$\{(\w+)[^}]*\}", lambda found: values[found[1]], value)
         for setting, value in SERVICES[name]["environment"].items()

@@ -14,10 +14,14 @@ from app.rules.checks.evidence import missing_evidence
 from app.rules.facts import Channel, Claim, Course, Evidence, Facts, MerchantResponse, Ruling
 from app.rules.reasons import MERCHANT_FAULT
 from tests.lifecycle.limits import TERMS, Terms, reminder
+from tests.lifecycle.refund_model import STOPPED, RefundModel
 
 OPEN = frozenset({"awaiting_merchant", "awaiting_evidence", "waiting", "in_review", "appealed"})
 WITH_A_PERSON = frozenset({"in_review", "appealed"})
 WITH_THE_BUYER = frozenset({"awaiting_evidence", "waiting"})
+# Granted, and the money is not back yet.
+PAYING_BACK = frozenset({"approved", "refunding", "refund_failed"})
+GRANTED = PAYING_BACK | {"refunded"}
 FREE_AGAIN = frozenset({"rejected", "withdrawn", "lapsed"})
 LEADS_TO = {
     "approve": "approved",
@@ -84,7 +88,7 @@ class CaseModel:
     evidence: list[Evidence] = field(default_factory=list)
     answers: list[MerchantResponse] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
-    refunds: list[tuple[str, int]] = field(default_factory=list)
+    refunds: list[RefundModel] = field(default_factory=list)
     timers: dict[Key, Timer] = field(default_factory=dict)
     strikes: dict[str, tuple[str, bool, datetime]] = field(default_factory=dict)
     proposed: tuple[str, int, datetime] | None = None
@@ -134,6 +138,16 @@ class CaseModel:
         if self.proposed is None or self.status not in WITH_A_PERSON:
             return None
         return self.proposed[:2] if self.proposed[2] >= self.verdicts[-1].standing.as_of else None
+
+    @property
+    def status_by_refunds(self) -> str:
+        """What its refunds come to, those left out whose place another has taken."""
+        states = {"succeeded" if each.is_back else each.state for each in self.refunds if not each.is_replaced}
+        if states == {"succeeded"}:
+            return "refunded"
+        if states & STOPPED:
+            return "refund_failed"
+        return "approved" if self.status == "approved" and states == {"requested"} else "refunding"
 
     # --- the merchant's turn
 
@@ -190,9 +204,9 @@ class CaseModel:
             return max((at for each, kind, at in standing if (each, kind) == (name, "approaching")), default=None)
         return reminder(name, limit, now)
 
-    def chore(self, name: str, now: datetime) -> None:
-        """Work for the worker, once while it waits."""
-        if not any(key[0] == name and timer.state == "pending" for key, timer in self.timers.items()):
+    def chore(self, name: str, now: datetime, *, for_sure: bool = False) -> None:
+        """Work for the worker, once while it waits; `for_sure`: what waits may be done before this is known."""
+        if for_sure or not any(key[0] == name and timer.state == "pending" for key, timer in self.timers.items()):
             self.timers[name, "due", now] = Timer(now)
 
     def due(self, now: datetime) -> list[Key]:
@@ -214,7 +228,8 @@ class CaseModel:
 
     def _refusal(self, action: str, now: datetime) -> str | None:
         allowed_in = {"rule": WITH_A_PERSON, "appeal": {"rejected"},
-                      "escalate": {*WITH_A_PERSON, "approved", "rejected", "lapsed"}}  # fmt: skip
+                      "escalate": {*WITH_A_PERSON, *PAYING_BACK, "rejected", "lapsed"},
+                      "retry_refund": {"refund_failed"}, "close_refund": {"refund_failed"}}  # fmt: skip
         if self.status not in allowed_in.get(action, OPEN):
             return "not_allowed_now"
         match action, self.status:
@@ -230,11 +245,16 @@ class CaseModel:
                 return "case_open"
             case "appeal", _ if self.is_over("appeal", now):
                 return "deadline_passed"
-            case "escalate", "in_review" | "appealed" if not self.is_over("review", now):
-                return "not_overdue"
-            case "escalate", "approved" if not self.is_over("money_back", now):
+            case "close_refund", _ if not any(each.can_be_given_up for each in self.refunds):
+                return "refund_closed"
+            case "escalate", _ if self._is_under_way(now):
                 return "not_overdue"
         return None
+
+    def _is_under_way(self, now: datetime) -> bool:
+        """Whether something is promised here still, and not overdue."""
+        promised = "review" if self.status in WITH_A_PERSON else "money_back"
+        return self.status in WITH_A_PERSON | PAYING_BACK and not self.is_over(promised, now)
 
     def allowed(self, now: datetime) -> set[Action]:
         """Everything that `next` has to name."""
@@ -247,7 +267,8 @@ class CaseModel:
             ("appeal", "rejected"): "appeal",
         }
         parties = {"respond": ("merchant",), "supply_evidence": ("buyer", "merchant"), "rule": ("platform",),
-                   "appeal": ("buyer",), "withdraw": ("buyer",), "escalate": ("buyer",)}  # fmt: skip
+                   "appeal": ("buyer",), "withdraw": ("buyer",), "escalate": ("buyer",),
+                   "retry_refund": ("platform",), "close_refund": ("platform",)}  # fmt: skip
         for action in (each for each in parties if self.refusal(each, now) is None):
             limit = self.limit("review" if action == "rule" else until.get((action, self.status), ""))
             yield from ((action, party, limit) for party in parties[action])
@@ -267,7 +288,7 @@ class CaseModel:
         match self.status:
             case "waiting":
                 yield "wait", "buyer", self.limits["wait"]
-            case "approved":
+            case "approved" | "refunding":
                 assert verdict.refund is not None
                 inside = all(share.payment.channel is Channel.BALANCE for share in verdict.refund.shares)
                 yield "pay_back", "platform" if inside else "channel", self.limits["money_back"]

@@ -118,6 +118,9 @@ class Desk(Office):
         if not listed:
             return
         action = listed[which % len(listed)]
+        if action in ("retry_refund", "close_refund"):
+            (self.retry_what_is_listed if action == "retry_refund" else self.close_what_is_listed)(case)
+            return
         new = replace(_piece(EvidenceKind.OTHER, self.now), sha256=f"{next(self.numbers):064x}")
         path, body = SAMPLE["withdraw" if action == "accept_reissue" else action]
         if action == "accept_reissue":
@@ -143,6 +146,17 @@ class Desk(Office):
         evidence = self._pieces(pieces, case.claim.reason, case.order_no)
         answer = self._post(case, "appeal", {"message": "不服", "evidence": _documents(evidence)})
         self._check(case, answer, self.model.appeal(case, evidence))
+
+    def appealed_twice(self, of: int) -> None:
+        """A rejection, the buyer's appeal, a person's answer to it, and another appeal, which comes too often."""
+        rejected = [n for n, case in enumerate(self.model.cases.values()) if case.status == "rejected"]
+        for case in [list(self.model.cases.values())[rejected[of % len(rejected)]]] if rejected else []:
+            for _ in range(2):
+                new = replace(_piece(EvidenceKind.OTHER, self.now), sha256=f"{next(self.numbers):064x}")
+                body = {"message": "不服", "evidence": _documents([new])}
+                self._check(case, self._post(case, "appeal", body), self.model.appeal(case, [new]))
+                if case.status == "appealed":
+                    self._person_rules(case, Ruled.REJECT, of, None, "op-1")
 
     def withdraw(self, of: int, because: str) -> None:
         """For a re-issue, or for nothing."""
@@ -226,8 +240,26 @@ class Desk(Office):
         self.leap(how)
         self.fire(100, crash_at=at)
 
+    def retry_what_is_listed(self, case: CaseModel) -> None:
+        """What has stopped is for the cashier."""
+        raise NotImplementedError
+
+    def close_what_is_listed(self, case: CaseModel) -> None:
+        """So is what will never be paid."""
+        raise NotImplementedError
+
+    def money_comes_back(self) -> None:
+        """So is all that was granted."""
+        raise NotImplementedError
+
+    def ended(self, case: CaseModel) -> bool:
+        """Whether nothing can come of a case any more."""
+        raise NotImplementedError
+
     def check_touched(self) -> None:
         """Every case that something happened to is read back; from then on it is known that all agrees."""
+        if self.touched:
+            check_money(self.site)
         for case_id in sorted(self.touched):
             self.reader.check(self.model.cases[case_id], self.now)
         self.touched.clear()
@@ -242,7 +274,16 @@ class Desk(Office):
         assert everything_of(self.bystander) == self.untouched
 
     def run_out(self) -> None:
-        for _ in range(60):
+        self._time_runs_out()
+        self.money_comes_back()
+        self._time_runs_out()
+        for case in self.model.cases.values():
+            self.say(f"ended {case.status}")
+            assert self.ended(case), case.status
+            assert all(timer.state != "pending" for timer in case.timers.values())
+
+    def _time_runs_out(self) -> None:
+        for _ in range(80):
             due = self.model.next_due()
             if due is not None:
                 self.set_time(due + INSTANT)
@@ -252,10 +293,6 @@ class Desk(Office):
                 self._check(case, answer, self.model.rule(case, Ruled.REJECT, RulingCode.OTHER, None, "op-9"))
             if self.model.next_due() is None and not any(case.due(self.now) for case in self.model.cases.values()):
                 break
-        for case in self.model.cases.values():
-            self.say(f"ended {case.status}")
-            assert case.status in ("approved", "rejected", "withdrawn", "lapsed"), case.status
-            assert all(timer.state != "pending" for timer in case.timers.values())
 
     def _case(self, number: int) -> CaseModel:
         """Mostly one that is open, so that something can happen."""

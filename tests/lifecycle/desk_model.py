@@ -23,10 +23,25 @@ from app.rules.facts import (
 )
 from app.rules.liability import Liability
 from app.rules.presets import PRESETS
+from app.rules.reasons import MERCHANT_FAULT
 from app.rules.signals import Subject, signals_of
-from tests.lifecycle.case_model import CHORES, FREE_AGAIN, LEADS_TO, OPEN, PROMISES, TOLD, CaseModel, Key, Refusal
-from tests.lifecycle.limits import limits, own
+from tests.lifecycle.case_model import (
+    CHORES,
+    FREE_AGAIN,
+    GRANTED,
+    LEADS_TO,
+    OPEN,
+    PAYING_BACK,
+    PROMISES,
+    TOLD,
+    CaseModel,
+    Key,
+    Refusal,
+)
+from tests.lifecycle.deposit_model import Deposits, Ledger
+from tests.lifecycle.limits import arrival, limits, own
 from tests.lifecycle.records_model import Records
+from tests.lifecycle.refund_model import CLOCKS_DIFFER, TOLD_OF, Heard, RefundModel, Said
 
 Check = Refusal | None
 
@@ -38,6 +53,7 @@ class DeskModel:
     now: datetime
     records: Records = field(default_factory=Records)
     cases: dict[UUID, CaseModel] = field(default_factory=dict)
+    deposits: Deposits = field(default_factory=Deposits)
 
     # --- records
 
@@ -45,7 +61,7 @@ class DeskModel:
         """A record of an order or of a merchant has changed: undecided cases are to be judged anew."""
         for case in self.cases.values():
             if case.status in OPEN and (case.order_no == order_no or case.merchant_id == merchant_id):
-                case.chore("rejudge", self.now)
+                case.chore("rejudge", self.now, for_sure=case.merchant_id == merchant_id)
 
     # --- judging
 
@@ -53,7 +69,9 @@ class DeskModel:
         """All that is known of a case now."""
         order = self.records.orders[case.order_no]
         merchant = self.records.merchants.get(order.merchant_id)
-        if merchant is None and case.answer is not None:
+        if merchant is not None:
+            merchant = replace(merchant, deposit=self.deposits.free_for(order.merchant_id, case.case_id))
+        elif case.answer is not None:
             merchant = Merchant(order.merchant_id)
         return Facts(
             as_of=self.now,
@@ -102,8 +120,10 @@ class DeskModel:
         is_first = before is None
         if before != (status, case.acted_on()) and not (is_first and outcome == "wait"):
             told = (*told, TOLD[outcome])
+        was, most = case.status, self.grantable(case)
         case.move(status, self.now, told, appealing=appealing)
         self._pay_back(case, verdict)
+        self._book(case, was, most)
         self._strike(case, verdict)
 
     def _pay_back(self, case: CaseModel, verdict: Verdict) -> None:
@@ -112,10 +132,133 @@ class DeskModel:
             assert share.amount > 0
             self.records.promised[share.payment.payment_no] += share.amount
             assert not self.records.stands_against(self.records.payments[share.payment.payment_no])
-            case.refunds.append((share.payment.payment_no, share.amount))
+            case.refunds.append(self._asked_for(case, share.payment.payment_no, share.amount))
             case.told.append("refund.requested")
         if verdict.refund is not None and verdict.liability is Liability.MERCHANT:
             case.chore("refund_rate", self.now)
+
+    def _asked_for(self, case: CaseModel, payment_no: str, amount: int) -> RefundModel:
+        channel = self.records.payments[payment_no].channel
+        return RefundModel(payment_no, channel, amount, self.now, arrival(self.now, channel, case.terms))
+
+    # --- deposits
+
+    def ledger(self, case: CaseModel) -> Ledger:
+        """Of the case's merchant."""
+        return self.deposits.ledgers[case.merchant_id]
+
+    def _book(self, case: CaseModel, was: str, most: int = 0) -> None:
+        """Frozen while the case is open, if the policy freezes; drawn on by its approval; else free again."""
+        freezes = case.terms.freezes and case.claim.reason in MERCHANT_FAULT
+        if freezes and was not in OPEN and case.status in OPEN:
+            self.ledger(case).hold(case.case_id, most)
+        if was not in GRANTED and case.status in GRANTED:
+            self._draw(case, sum(each.amount for each in case.refunds))
+        if freezes and was in OPEN and case.status not in OPEN:
+            self.ledger(case).release(case.case_id)
+
+    def _draw(self, case: CaseModel, amount: int) -> None:
+        if self.ledger(case).draw(self._funding(case), case.case_id, amount):
+            case.told.append("merchant.deposit_deducted")
+
+    def _funding(self, case: CaseModel) -> str:
+        refund = case.verdicts[-1].refund
+        assert refund is not None
+        return refund.funding.value
+
+    # --- what becomes of the money
+
+    @property
+    def refunds(self) -> list[tuple[CaseModel, RefundModel]]:
+        """Every refund of the site, with its case."""
+        return [(case, refund) for case in self.cases.values() for refund in case.refunds]
+
+    def report(self, case: CaseModel, refund: RefundModel, said: Said) -> Heard | Refusal:
+        """Somebody says what became of a refund."""
+        if said.failure == "refunded_elsewhere" and said.state != "closed":
+            return Refusal(422, "elsewhere_is_closed")
+        if said.at > self.now + CLOCKS_DIFFER:
+            return Refusal(422, "in_the_future")
+        if said.at < self.records.payments[refund.payment_no].paid_at:
+            return Refusal(422, "before_the_payment")
+        others = [each for _, each in self.refunds if each is not refund]
+        heard = refund.weigh(said, others)
+        times = refund.keep(said, heard)
+        if heard.verdict == "applied":
+            self._applied(case, refund, said)
+        elif heard.verdict == "repeated" and refund.state not in ("succeeded", "closed"):
+            refund.reported_at = said.at if refund.reported_at is None else max(refund.reported_at, said.at)
+        elif heard.verdict == "conflict" and times == 1:
+            case.move(case.status, self.now, ("refund.conflict",))
+        return heard
+
+    def _applied(self, case: CaseModel, refund: RefundModel, said: Said) -> None:
+        refund.goes_to(said)
+        if refund.state == "closed":
+            self.records.promised[refund.payment_no] -= refund.amount
+            self.changed(order_no=case.order_no)  # there is more to give now
+            if self._funding(case) in ("deposit", "platform_advance"):
+                self.ledger(case).reverse(case.case_id, refund.amount)
+        status = case.status_by_refunds if case.status in PAYING_BACK else case.status
+        if status == "refunded":
+            case.expect({}, ("money_back",), self.now)
+        case.move(status, self.now, (TOLD_OF[refund.state],) if refund.state in TOLD_OF else ())
+
+    def retry(self, case: CaseModel, refund: RefundModel, account: str | None, *, despite: bool = False) -> Check:
+        """A person lets a refund go on that has stopped: only a closed one gets another in its place."""
+        refusal = case.refusal("retry_refund", self.now)
+        if refusal is None and not refund.is_stopped:
+            return Refusal(409, "refund_replaced" if refund.is_replaced else "refund_not_stopped")
+        if refusal is None and refund.is_disputed and not despite:
+            return Refusal(409, "refund_disputed")
+        if refusal is None and account is not None and refund.has_a_way_back:
+            return Refusal(409, "original_route_open")
+        if refusal is None and refund.state == "closed":
+            refusal = self._replace(case, refund, account)
+        elif refusal is None:
+            refund.is_asked_again(self.now, arrival(self.now, refund.channel, case.terms), account)
+        if refusal is None:
+            case.acts.append("refund_retry")
+            case.move(case.status_by_refunds, self.now, ("refund.requested",))
+            if refund.state == "closed":
+                self._draw(case, refund.amount)
+        return refusal
+
+    def _replace(self, case: CaseModel, refund: RefundModel, account: str | None) -> Check:
+        payment = self.records.payments[refund.payment_no]
+        if payment.amount < payment.refunded_amount + self.records.promised[refund.payment_no] + refund.amount:
+            return Refusal(409, "refund_exceeds_payment")
+        another = self._asked_for(case, refund.payment_no, refund.amount)
+        another.replaces, another.other_account = refund, account or refund.other_account
+        refund.is_replaced = True
+        self.records.promised[refund.payment_no] += refund.amount
+        case.refunds.append(another)
+        return None
+
+    def give_up(self, case: CaseModel, refund: RefundModel, code: str) -> Check:
+        """A person ends a refund that has stopped, and that the channel will never pay."""
+        refusal = case.refusal("close_refund", self.now)
+        if refusal is None and not refund.can_be_given_up:
+            return Refusal(409, "refund_not_stopped")
+        if refusal is None:
+            said = Said("closed", self.now, None, failure=code)
+            refund.keep(said, Heard("applied"))
+            case.acts.append("refund_closing")
+            self._applied(case, refund, said)
+        return refusal
+
+    def overdue(self) -> list[tuple[CaseModel, RefundModel]]:
+        """What nobody has taken, or what is not there, in its time, and was not told yet; the oldest first."""
+        late = [(case, each) for case, each in self.refunds if each.overdue_at and each.overdue_at < self.now]
+        return sorted(late, key=lambda each: each[1].overdue_at or self.now)
+
+    def tell_overdue(self, case: CaseModel, refund: RefundModel) -> None:
+        """What comes after it is awaited from now on."""
+        refund.overdue_at = refund.expected_by if refund.expected_by >= self.now else None
+        refund.version += 1
+        case.move(case.status, self.now, ("refund.overdue",))
+
+    # --- signals
 
     def _strike(self, case: CaseModel, verdict: Verdict) -> None:
         before = verdict.standing.facts.buyer.strikes + sum(strike for _, strike, _ in case.strikes.values())
@@ -182,9 +325,15 @@ class DeskModel:
             return Refusal(409, "no_reissue_offered")
         if refusal is None:
             case.acts.append("withdrawal")
-            case.expect({}, (), self.now)
-            case.move("withdrawn", self.now, ("case.withdrawn",))
+            self._end(case, "withdrawn", "case.withdrawn")
         return refusal
+
+    def _end(self, case: CaseModel, status: str, told: str) -> None:
+        """Without a decision."""
+        was = case.status
+        case.expect({}, (), self.now)
+        case.move(status, self.now, (told,))
+        self._book(case, was)
 
     def appeal(self, case: CaseModel, pieces: Sequence[Evidence]) -> Check:
         """Once, in time, with something new."""
@@ -263,8 +412,7 @@ class DeskModel:
             case.move(case.status, self.now, ("case.deadline_missed",))
         elif name == "evidence_supplement":
             assert case.status == "awaiting_evidence"
-            case.expect({}, (), self.now)
-            case.move("lapsed", self.now, ("case.lapsed",))
+            self._end(case, "lapsed", "case.lapsed")
         else:
             assert name in CHORES or name in ("appeal", "channel_dispute")
 
@@ -285,8 +433,6 @@ class DeskModel:
 
     def next_due(self) -> datetime | None:
         """When the next thing of all is due, from now on."""
-        ahead = [
-            timer.next_attempt_at for case in self.cases.values() for timer in case.timers.values()
-            if timer.state == "pending" and timer.next_attempt_at >= self.now
-        ]  # fmt: skip
-        return min(ahead, default=None)
+        timers = [timer for case in self.cases.values() for timer in case.timers.values() if timer.state == "pending"]
+        due = [*(timer.next_attempt_at for timer in timers), *(refund.overdue_at for _, refund in self.refunds)]
+        return min((at for at in due if at is not None and at >= self.now), default=None)

@@ -28,9 +28,10 @@ class Terms:
     two_people_above: int | None
     appeal: timedelta = 7 * DAY
     evidence: timedelta = DAY
-    merchant: timedelta = DAY
+    merchant: Length = DAY
     settlement: timedelta = timedelta(minutes=15)
-    channel_dispute: timedelta = 180 * DAY
+    channel_dispute: timedelta = 180 * DAY  # where it is open at every channel
+    freezes: bool = False
     court_above: int = 500_000
 
 
@@ -54,6 +55,27 @@ TERMS: Mapping[str, Terms] = MappingProxyType(
             },
             two_people_above=500_000,
         ),
+        "binghui": Terms(
+            review=3,
+            first_answer=None,
+            money_back={
+                Channel.ALIPAY: 2, Channel.WECHAT_PAY: 2, Channel.BANK_CARD: 3, Channel.UNIONPAY: 3,
+                Channel.BALANCE: HOUR,
+            },
+            two_people_above=None,
+            merchant=3,
+            freezes=True,
+        ),
+        "consumption": Terms(
+            review=3,
+            first_answer=None,
+            money_back={
+                Channel.ALIPAY: 3, Channel.WECHAT_PAY: 3, Channel.BANK_CARD: 7, Channel.UNIONPAY: 7,
+                Channel.BALANCE: HOUR,
+            },
+            two_people_above=None,
+            channel_dispute=15 * DAY,
+        ),
     }
 )  # fmt: skip
 PROMISED_WITHIN = {DeliveryMode.INSTANT: timedelta(minutes=5), DeliveryMode.SCHEDULED: DAY}
@@ -66,7 +88,7 @@ def limits(verdict: Verdict, facts: Facts, terms: Terms) -> dict[str, datetime]:
         case "approve":
             assert verdict.refund is not None
             channels = [share.payment.channel for share in verdict.refund.shares]
-            return {"money_back": max(_end(now, terms.money_back[channel]) for channel in channels)}
+            return {"money_back": max(arrival(now, channel, terms) for channel in channels)}
         case "reject":
             once = {} if course.appealed_at is not None else {"appeal": now + terms.appeal}
             return {**once, **_dispute(facts, terms)}
@@ -76,7 +98,7 @@ def limits(verdict: Verdict, facts: Facts, terms: Terms) -> dict[str, datetime]:
             return {"evidence_supplement": (course.evidence_requested_at or now) + terms.evidence}
         case "await_merchant":
             asked_at = max(facts.claim.filed_at, course.resumed_at or facts.claim.filed_at)
-            return {"merchant_turn": asked_at + terms.merchant}
+            return {"merchant_turn": _end(asked_at, terms.merchant)}
         case _:
             began_at = course.review_started_at or now
             first = {} if terms.first_answer is None else {"first_answer": began_at + terms.first_answer}
@@ -87,6 +109,11 @@ def reminder(name: str, limit: datetime, now: datetime) -> datetime | None:
     """24 hours before, or with a quarter of the time left; nobody is reminded of a wait, or of what is past."""
     at = limit - min(DAY, (limit - now) / 4)
     return None if name == "wait" or limit <= now or at <= now else at
+
+
+def arrival(asked_at: datetime, channel: Channel, terms: Terms) -> datetime:
+    """By when money that is asked for now is promised to be back."""
+    return _end(asked_at, terms.money_back[channel])
 
 
 def _end(start: datetime, length: Length) -> datetime:

@@ -18,8 +18,10 @@ from app.rules.facts import (
     Position,
     Reason,
     Ruled,
+    RulingCode,
 )
-from tests.lifecycle.desk import SAMPLE, Desk
+from tests.lifecycle.cashier import ODD, Cashier
+from tests.lifecycle.desk import SAMPLE
 from tests.lifecycle.service import Service, Site
 
 MOST_ORDERS, MOST_CASES = 4, 8
@@ -42,8 +44,11 @@ PEOPLE = st.sampled_from(("op-1", "op-2"))
 AMOUNTS = st.sampled_from((None, 550_000, None, 1, 700_000))
 LEAPS = st.sampled_from(("just_after", "just_before", "exactly", "an_hour", "days"))
 PARTS = st.sampled_from((None, None, None, None, 5_000))
-POLICIES = st.sampled_from(("standard", "card_error"))
+POLICIES = st.sampled_from(("standard", "card_error", "binghui", "standard", "consumption"))
 CLAIMS = st.tuples(NUMBERS, st.sampled_from(REASONS), PIECES, POLICIES, PARTS)
+AT_FAULT = st.sampled_from((RulingCode.MERCHANT_FAILED, RulingCode.MERCHANT_FAILED, RulingCode.GOODWILL))
+GRANTS = st.tuples(NUMBERS, POLICIES, AT_FAULT, st.sampled_from((None, None, 5_000)))
+Grant = tuple[int, str, RulingCode, int | None]
 Claim = tuple[int, Reason, str, str, int | None]
 
 
@@ -65,6 +70,8 @@ DOES = st.one_of(
     _named("two_people_rule", NUMBERS, AMOUNTS, AMOUNTS),
     _named("what_is_listed_can_be_done", NUMBERS),
     _named("appeal", PIECES),
+    _named("appealed_twice"),
+    _named("two_people_rule", NUMBERS, AMOUNTS, AMOUNTS),
     _named("withdraw", st.sampled_from(("reissue_accepted", "reissue_accepted", "changed_mind"))),
     _named("escalate"),
 )
@@ -74,6 +81,41 @@ GOES_ASTRAY = st.one_of(
     _named("twice_at_once"),
     _named("too_old", st.sampled_from(sorted(SAMPLE)), st.integers(1, 3)),
     _named("withdrawn_and_ruled_at_once"),
+)
+# What becomes of the money. Adapters are honest mostly, and every step of theirs can go wrong.
+STATES = st.sampled_from(("next", "next", "succeeded", "failed", "closed", "abnormal", "processing", "accepted"))
+TWISTS = st.sampled_from(
+    ("honest", "honest", "honest", "honest", "honest", "amount", "currency", "payment_no", "channel", "all_named",
+     "another_number", "a_taken_number", "the_neighbours_number", "a_number_early")
+)  # fmt: skip
+WHEN = st.sampled_from(
+    ("now", "now", "now", "as_the_last", "just_before_the_last", "just_after_the_last", "an_hour_ago",
+     "by_a_fast_clock", "in_the_future", "before_the_payment")
+)  # fmt: skip
+ACCOUNTS = st.sampled_from((None, None, "acct-1"))
+ENTRIES = st.sampled_from(("top_up", "withdrawal", "recourse_paid", "recourse_written_off"))
+WAYS = st.lists(
+    st.sampled_from(("next", "failed", "retry", "closed", "retry", "abnormal", "succeeded", "worker",
+                     "given_up", "paid_elsewhere", "retry_elsewhere", "retry_despite", *ODD)),
+    min_size=2, max_size=6,
+)  # fmt: skip
+PAYS = st.one_of(
+    _named("walks", WAYS),
+    _named("walks", WAYS),
+    _named("walks", WAYS),
+    _named("reported", STATES, TWISTS, WHEN),
+    _named("said_again"),
+    _named("at_once", st.sampled_from(("failed", "closed", "retry"))),
+    _named("retried", ACCOUNTS),
+    _named("retried_too_late", st.booleans()),
+    _named(
+        "refunds_listed",
+        st.sampled_from((None, "requested", "failed", "succeeded")),
+        st.sampled_from((None, True, False)),
+    ),
+    _named("refunds_become_overdue", LEAPS),
+    _named("paid_back_by_hand", st.sampled_from(("all_that_is_left", "one_fen_too_many", "nothing", "a_little"))),
+    _named("deposit_moves", ENTRIES, st.sampled_from((1, 9_900, 500_000)), st.booleans()),
 )
 BRINGS = st.one_of(
     _named("all_happens_after", LEAPS, st.integers(1, 9)),
@@ -91,23 +133,36 @@ class DeskMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk(self.service, self.bystander, note)
+        self.desk = Cashier(self.service, self.bystander, note)
 
     @initialize(
         orders=st.tuples(st.tuples(MODES, DELIVERIES), st.tuples(MODES, DELIVERIES)),
         claims=st.lists(CLAIMS, min_size=1, max_size=3),
-        large=st.booleans(),
+        grants=st.lists(GRANTS, min_size=1, max_size=2),
+        twice_paid=st.booleans(),
+        deposit=st.sampled_from((None, 5_000, 1_000_000, 2_000_000)),
     )
-    def begins(self, orders: tuple[tuple[DeliveryMode, str], ...], claims: list[Claim], large: bool) -> None:
+    def begins(
+        self, orders: tuple[tuple[DeliveryMode, str], ...], grants: list[Grant], claims: list[Claim],
+        twice_paid: bool, deposit: int | None,
+    ) -> None:  # fmt: skip
         for n, (mode, how) in enumerate(orders):
             self.desk.new_order((9_900, 600_000)[n], mode)
+            if twice_paid:
+                self.desk.payment(n, True, PaymentStatus.SUCCEEDED, 0)
+            if deposit is not None:
+                self.desk.merchant(n, MerchantStatus.ACTIVE, deposit)
             if how != "not_yet":
                 self.desk.delivery(n, how)
+        for grant in grants:
+            self.desk.leap("an_hour")
+            self.desk.granted(*grant)
         for claim in claims:
             self.desk.leap("an_hour")
             self.desk.file(*claim)
-        if large:  # a case that takes two people
-            self.desk.file(1, Reason.OTHER, "nothing", "card_error", None)
+        if len(claims) < 3:  # a case that takes two people
+            self.desk.new_order(600_000, DeliveryMode.INSTANT)
+            self.desk.file(2, Reason.OTHER, "nothing", "card_error", None)
 
     @rule(claim=CLAIMS, price=PRICES, mode=MODES, how=st.sampled_from((None, "unused", "used")))
     def a_claim_comes_in(self, claim: Claim, price: int, mode: DeliveryMode, how: str | None) -> None:
@@ -120,14 +175,19 @@ class DeskMachine(RuleBasedStateMachine):
     def a_report_or_a_party(self, of: int, what: tuple[Any, ...]) -> None:
         self._do(of, what)
 
-    @rule(of=NUMBERS, what=st.one_of(GOES_ASTRAY, GOES_ASTRAY, DOES))
+    @rule(of=NUMBERS, what=st.one_of(GOES_ASTRAY, GOES_ASTRAY, DOES, PAYS))
     def a_party_or_a_mishap(self, of: int, what: tuple[Any, ...]) -> None:
         self._do(of, what)
 
-    @rule(what=BRINGS, of=NUMBERS, then=DOES)
+    @rule(what=BRINGS, of=NUMBERS, then=st.one_of(DOES, PAYS))
     def time_and_then_a_party(self, what: tuple[Any, ...], of: int, then: tuple[Any, ...]) -> None:
         name, *values = what
         getattr(self.desk, name)(*values)
+        self._do(of, then)
+
+    @rule(of=NUMBERS, way=WAYS, then=PAYS)
+    def money_moves(self, of: int, way: list[str], then: tuple[Any, ...]) -> None:
+        self.desk.walks(of, way)
         self._do(of, then)
 
     def _do(self, of: int, what: tuple[Any, ...]) -> None:

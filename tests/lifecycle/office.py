@@ -28,9 +28,11 @@ from app.rules.facts import (
     Usage,
     UsedBy,
 )
+from tests.lifecycle.case_model import CaseModel
 from tests.lifecycle.checking import Reader, everything_of
 from tests.lifecycle.desk_model import DeskModel
 from tests.lifecycle.records_model import body_of
+from tests.lifecycle.refund_model import RefundModel, Said
 from tests.lifecycle.service import Answer, Request, Service, Site
 
 BEGINNING = datetime(2026, 3, 9, 2, 0, tzinfo=UTC)  # a Monday morning in Shanghai
@@ -52,6 +54,7 @@ class Office:
         self.touched: set[UUID] = set()
         self.numbers = itertools.count(1)
         self.sent: list[tuple[Request, Answer]] = []
+        self.reports: list[tuple[tuple[CaseModel, RefundModel], Said]] = []
         self.agrees = True
 
     @property
@@ -93,16 +96,28 @@ class Office:
         assert order == sorted(order), "the oldest first"
         return len(fired.timers) + len(fired.crashed)
 
+    def tell_overdue(self) -> None:
+        """The worker tells of every refund that is late."""
+        self.agrees = False
+        due = self.model.overdue()
+        self.say(f"{self.now.isoformat()} overdue: {[refund.refund_no for _, refund in due]}")
+        assert self.site.tell_overdue() == len(due)
+        for case, refund in due:
+            self.model.tell_overdue(case, refund)
+            self.touched.add(case.case_id)
+
     def fire_all(self) -> None:
         for _ in range(20):
             if self.fire(100) == 0:
                 break
+        self.tell_overdue()
         left = {str(key) for case in self.model.cases.values() for key in case.due(self.now)}
         assert not left, f"still due: {left}"
 
     def close(self) -> None:
         """Nothing of this site happens any more."""
         self.service.rows("UPDATE case_timers SET state = 'void' WHERE site_id = $1", self.site.site_id)
+        self.service.rows("UPDATE refunds SET overdue_at = NULL WHERE site_id = $1", self.site.site_id)
 
     def new_order(self, price: int, mode: DeliveryMode) -> None:
         """With its payment; the buyer of the first two is the same."""
@@ -134,6 +149,15 @@ class Office:
             Payment(number, Channel.BANK_CARD if second else Channel.ALIPAY, status, order.amount, paid_at,
                     order.order_no, back)
         )  # fmt: skip
+
+    def paid_back_by_hand(self, of: int, how: str) -> None:
+        """Somebody else pays back: all that is left, more than that, or it was a mistake."""
+        payments = list(self.model.records.payments.values())
+        payment = payments[of % len(payments)]
+        left = payment.amount - self.model.records.promised[payment.payment_no]
+        back = {"all_that_is_left": left, "one_fen_too_many": left + 1, "nothing": 0, "a_little": 1}[how]
+        if back <= payment.amount:
+            self._put_payment(replace(payment, refunded_amount=back))
 
     def delivery(self, of: int, how: str) -> None:
         """Told for the first time, or otherwise than before."""
@@ -178,6 +202,7 @@ class Office:
         assert answer.status in (200, 201), answer.raw
         if self.model.records.merchants.get(merchant.merchant_id) != merchant:
             self.model.records.merchants[merchant.merchant_id] = merchant
+            self.model.deposits.ledgers[merchant.merchant_id].is_told(merchant.deposit)
             self.model.changed(merchant_id=merchant.merchant_id)
 
     def _delivered(self, order: Order, how: str) -> Delivery:

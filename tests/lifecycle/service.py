@@ -27,7 +27,7 @@ from app.config import read_config
 from app.ids import Mint
 from app.main import create_app
 from app.models.closed_sets import Scope
-from app.services import sites, timing
+from app.services import overdue, sites, timing
 from app.services.deadlines import take_effect
 from app.store.engine import Connection, Engine, create_engine, transaction
 from app.store.sites import database_now
@@ -136,6 +136,15 @@ class Site:
         assert answer.status == 200, answer.raw
         return answer.body
 
+    def pages(self, path: str) -> list[Any]:
+        """A whole list, page by page."""
+        page = self.get(path)
+        found = list(page["data"])
+        while page["next_cursor"] is not None:
+            page = self.get(f"{path}&cursor={page['next_cursor']}")
+            found += page["data"]
+        return found
+
     def fire(self, limit: int = 1000, *, crash_at: int | None = None) -> Fired:
         """One round of the worker. `crash_at`: it dies after the effect of that timer (from 0), before the commit."""
         fired = Fired()
@@ -152,6 +161,13 @@ class Site:
         assert count == len(fired.timers)
         assert len(said) == len(fired.crashed), f"the worker complains: {said}"
         return fired
+
+    def tell_overdue(self, limit: int = 1000) -> int:
+        """The worker looks for refunds that are late; how many it told of."""
+        with capture_logs() as said:
+            told: int = self.service.run(overdue.raise_due(self.service.engine, limit=limit))
+        assert not said, f"the worker complains: {said}"
+        return told
 
     async def _gathered(self, requests: Sequence[Request]) -> list[Answer]:
         return list(await asyncio.gather(*map(self._send, requests)))

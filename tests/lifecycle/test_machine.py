@@ -55,7 +55,17 @@ def test_so_does_a_process_behind_a_server(postgres: Server) -> None:
         run_state_machine_as_test(machine, settings=_settings(100, 40) if IS_LONG else _settings(4, 20))
 
 
-@pytest.mark.parametrize("bug", ["an event told twice", "too late is in time", "a case in review cannot be withdrawn"])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "an event told twice",
+        "too late is in time",
+        "a case in review cannot be withdrawn",
+        "what is final is not",
+        "a closed refund keeps what is reserved",
+        "the deposit is not given back",
+    ],
+)
 def test_the_machine_notices_what_is_wrong(postgres: Server, bug: str) -> None:
     """A sample; `python -m tests.lifecycle.sabotage` plants them all."""
     with in_process(postgres) as service:

@@ -54,6 +54,7 @@ PEOPLE_DO = {
     "accept_reissue": {"buyer"},
     "escalate": {"buyer"},
     "retry_refund": {"platform"},
+    "close_refund": {"platform"},
 }
 
 
@@ -88,6 +89,7 @@ WRITTEN: dict[CaseEvent, dict[CaseStatus, CaseStatus]] = {
     E.REFUND_UNDER_WAY: dict.fromkeys(UNDER_WAY, S.REFUNDING),
     E.REFUND_STOPPED: dict.fromkeys(UNDER_WAY, S.REFUND_FAILED),
     E.REFUND_RETRIED: {S.REFUND_FAILED: S.REFUNDING},
+    E.REFUND_GIVEN_UP: staying(S.REFUND_FAILED),
     E.REFUNDS_SETTLED: dict.fromkeys(UNDER_WAY, S.REFUNDED),
 }
 
@@ -372,3 +374,15 @@ def test_an_event_that_cannot_happen_names_what_can_and_until_when() -> None:
     assert nothing is not None
     assert nothing.en.endswith("Allowed now: nothing.")
     assert nothing.zh.endswith("当前可执行：无。")
+
+
+def test_only_what_has_stopped_and_is_not_closed_can_be_given_up() -> None:
+    stopped = Situation(S.REFUND_FAILED, AS_OF, refund_can_be_given_up=True)
+    closed = replace(stopped, refund_can_be_given_up=False)
+    assert obstacle(E.REFUND_GIVEN_UP, stopped) is None
+    found = obstacle(E.REFUND_GIVEN_UP, closed)
+    assert found is not None
+    assert found.code == "refund_closed"
+    assert {each.action for each in allowed_now(stopped)} - {each.action for each in allowed_now(closed)} == {
+        "close_refund"
+    }

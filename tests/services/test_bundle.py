@@ -16,6 +16,7 @@ from app.outbound.catalogue import EventType
 from app.rules.catalogue import RULES
 from app.rules.facts import Claim
 from app.rules.lifecycle import ACTIONS as CASE_ACTIONS
+from app.rules.settlement import RefundState
 from app.services.assembling import claim_document
 from app.services.bundle.dossier import Dossier
 from app.services.bundle.packing import bundle_of
@@ -28,8 +29,9 @@ from app.services.bundle.pages.markup import tag, visible
 from app.services.bundle.pages.ruling import ruling_page
 from app.services.bundle.papers import fates_of, papers_of
 from app.services.bundle.sheets import sheets_of
+from app.store.case_rows import RefundRow
 from tests.rules.scenario import Scenario, load_all
-from tests.services.dossiers import digest, dossier_of, dossier_with_files, full_dossier
+from tests.services.dossiers import FIRST_WORD, digest, dossier_of, dossier_with_files, full_dossier
 
 MIB = 1024 * 1024
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -176,6 +178,71 @@ def test_what_somebody_wrote_is_shown_and_never_acted_on() -> None:
         assert {"script", "img"} & set(names) == set()
         assert set(names) <= {name for name, _ in before} | {"bdi"}
         assert all(not name.startswith("on") for _, attributes in page.tags for name, _ in attributes)
+
+
+def test_what_channels_said_of_refunds_is_shown_and_never_acted_on() -> None:
+    """Numbers and reasons come from outside, and so does the other account."""
+    dossier = full_dossier()
+    account = {"account_ref": HOSTILE, "display": HOSTILE, "consent": HOSTILE, "consented_at": FIRST_WORD}
+    refunds = tuple(
+        replace(row, channel_refund_no=HOSTILE, failure_message=HOSTILE, other_account=account)
+        for row in dossier.view.refunds
+    )
+    cover = Text(pages_of(replace(dossier, view=replace(dossier.view, refunds=refunds)))[0])
+    # Of each the number and the account's three; the reason only where there is one.
+    assert cover.text.count(visible(HOSTILE)) == 9
+    assert {"script", "img"} & {name for name, _ in cover.tags} == set()
+
+
+def cover_with(*refunds: RefundRow) -> str:
+    dossier = full_dossier()
+    return Text(pages_of(replace(dossier, view=replace(dossier.view, refunds=refunds)))[0]).text
+
+
+def test_the_cover_tells_what_became_of_each_refund() -> None:
+    closed, paid = full_dossier().view.refunds
+    told = cover_with(closed, paid)
+    for said in (
+        "rf-closed",
+        "已关闭",
+        "未能退回的原因：原付款账户已注销或不可用，渠道说明：TRADE_ACCOUNT_CLOSED",
+        f"平台确认关闭时间：{words.beijing(closed.settled_at or paid.created_at)}",
+        "取代已关闭的退款单 rf-closed",
+        "招商银行 ****1234（平台编号 w-88）；买家同意时间 2026-03-10 12:00，同意内容：退到这张卡",
+        "渠道退款单号：50300001",
+        f"渠道最近一次反馈所载时间：{words.beijing(paid.reported_at or paid.created_at)}",
+        f"平台确认到账时间：{words.beijing(paid.settled_at or paid.created_at)}",
+    ):
+        assert said in told, said
+
+
+def test_money_that_is_back_is_not_asked_for_elsewhere() -> None:
+    """What is left of the balance that was judged on is what somebody may still turn to others about."""
+    dossier = full_dossier()
+    beyond = papers_of(dossier, fates_of(dossier.view, {})).beyond
+    assert beyond is not None
+    at_stake = beyond.at_stake
+    paid = replace(dossier.view.refunds[1], replaces=None)
+    asked = replace(paid, state=RefundState.ACCEPTED, settled_at=None)
+    assert f"尚未退回的款项为 {words.yuan(at_stake)}。平台已发出退款指令，如未按期到账，可以：" in cover_with(asked)
+    assert "已到账" not in cover_with(asked)
+    some = cover_with(replace(paid, amount=at_stake - 100))
+    assert (
+        f"已到账 {words.yuan(at_stake - 100)}。按平台作出最近一次裁定时的记录，尚未退回的款项为 1.00 元。可以：" in some
+    )
+    whole = cover_with(replace(paid, amount=at_stake))
+    assert f"已到账 {words.yuan(at_stake)}。按平台记录，本案已没有尚未退回的款项。" in whole
+    assert "向 12315 投诉" not in whole
+
+
+def test_a_retry_is_told_among_what_people_did() -> None:
+    acts = Text(pages_of(full_dossier())[2]).text
+    told = acts.partition("重新发起退款")[2]
+    assert "操作人op-1" in told
+    assert "退款单号rf-closed" in told
+    assert "此前的状态已关闭" in told
+    assert "新的退款单号rf-paid" in told
+    assert "改退至招商银行 ****1234（平台编号 w-88）" in told
 
 
 def test_a_page_loads_nothing_and_runs_nothing() -> None:

@@ -34,6 +34,7 @@ from app.store.events import AttemptRow, EventStore
 from app.store.sites import database_now
 from app.worker.sending import Outlets
 from app.worker.worker import Worker
+from tests.services.no_channels import no_channels
 from tests.store.rows import ENDPOINT, NOW, OTHER_SITE, SITE, add_endpoint, new_case, new_event
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -394,7 +395,8 @@ async def _attempts(connection: AsyncConnection) -> list[AttemptRow]:
 async def _working(engine: AsyncEngine, outlets: list[Any]) -> AsyncIterator[None]:
     """A worker over these outlets; told to stop at the end of the block, and awaited."""
     stop = asyncio.Event()
-    worker = asyncio.create_task(Worker(engine, SEALER, [Outlets(each, each) for each in outlets]).run(stop))
+    both = [Outlets(each, each) for each in outlets]
+    worker = asyncio.create_task(Worker(engine, SEALER, both, no_channels(SEALER)).run(stop))
     try:
         yield
     finally:

@@ -53,6 +53,7 @@ CHAT = Evidence(
     channel=ChatChannel.IN_PLATFORM,
 )
 FILED_AT = PAYMENT.paid_at + timedelta(hours=2)
+APPROVED = ("case.filed", "case.approved", "refund.requested")
 
 
 def filing(reason: Reason = Reason.NOT_DELIVERED, **changes: Any) -> Filing:
@@ -89,8 +90,17 @@ async def test_an_approved_claim_leaves_its_case_decision_refund_and_events(engi
     assert replace(stored, now=view.now) == view
     assert view.case.status is CaseStatus.APPROVED
     assert [refund.amount for refund in view.refunds] == [20_000]
-    assert [event.type for event in view.timeline] == ["case.filed", "case.approved", "refund.requested"]
-    assert [event.sequence for event in view.timeline] == [1, 2, 3]
+    assert [event.type for event in view.timeline] == [*APPROVED, "merchant.deposit_deducted"]
+    assert [event.sequence for event in view.timeline] == [1, 2, 3, 4]
+
+
+async def test_nothing_of_a_deposit_is_told_where_the_refund_takes_nothing_of_it(engine: AsyncEngine) -> None:
+    """The merchant pays itself, since nothing is left of what it has put down."""
+    told = replace(TOLD, merchants=(replace(MERCHANT, deposit=0),))
+    view = await filed(engine, filing(told=told))
+    assert view.case.status is CaseStatus.APPROVED
+    assert [event.type for event in view.timeline] == list(APPROVED)
+    assert await count(engine, "deposit_accounts") == 0
 
 
 async def test_a_stored_decision_is_replayed_to_the_same_bytes_from_its_stored_facts(engine: AsyncEngine) -> None:
@@ -233,7 +243,7 @@ async def test_a_policy_that_does_not_exist_is_refused_by_name(engine: AsyncEngi
 
 
 OUTCOMES: list[tuple[Filing, CaseStatus, list[str]]] = [
-    (filing(), CaseStatus.APPROVED, ["case.filed", "case.approved", "refund.requested"]),
+    (filing(), CaseStatus.APPROVED, [*APPROVED, "merchant.deposit_deducted"]),
     (
         filing(claim=Claim(Reason.NOT_DELIVERED, FILED_AT, amount=20_001)),
         CaseStatus.REJECTED,

@@ -17,9 +17,15 @@ from app.services.example_cases import (
     AWAITING_MERCHANT,
     EXAMPLE_CASE,
     EXAMPLE_EVENT,
+    EXAMPLE_REFUND,
+    GIVEN_UP_REFUND,
     IN_REVIEW,
+    STOPPED_REFUND,
     TO_APPEAL,
     TO_ESCALATE,
+    TO_GIVE_UP,
+    TO_PAY_BACK,
+    TO_RETRY,
     TO_WITHDRAW,
     example_cases,
 )
@@ -73,8 +79,8 @@ async def test_the_examples_are_records_that_can_be_put(engine: AsyncEngine) -> 
         for kind in (RecordKind.ORDER, RecordKind.PAYMENT, RecordKind.DELIVERY, RecordKind.MERCHANT)
     )
     under_way = range(1004, 1010)
-    assert orders == [f"A-{number}" for number in range(1000, 1010)]
-    assert payments == ["P-0", "P-1", "P-2", "P-3", "P-4", *(f"P-{number}" for number in under_way)]
+    assert orders == [f"A-{number}" for number in range(1000, 1013)]
+    assert payments == ["P-0", "P-1", "P-2", "P-3", "P-4", *(f"P-{number}" for number in range(1004, 1013))]
     assert deliveries == ["D-2", "D-3", *(f"D-{number}" for number in under_way)]
     assert merchants == ["m-7"]
 
@@ -94,7 +100,15 @@ async def test_each_case_of_the_sandbox_is_in_the_state_that_it_is_there_for(eng
         IN_REVIEW: CaseStatus.IN_REVIEW,
         TO_APPEAL: CaseStatus.REJECTED,
         TO_ESCALATE: CaseStatus.REJECTED,
+        TO_PAY_BACK: CaseStatus.APPROVED,
+        # The refunds of these stop once they are reported so, when the sandbox opens.
+        TO_RETRY: CaseStatus.APPROVED,
+        TO_GIVE_UP: CaseStatus.APPROVED,
     }
+    by_case = {view.case.case_id: view for view in views}
+    assert [refund.refund_id for refund in by_case[TO_PAY_BACK].refunds] == [EXAMPLE_REFUND]
+    assert [refund.refund_id for refund in by_case[TO_RETRY].refunds] == [STOPPED_REFUND]
+    assert [refund.refund_id for refund in by_case[TO_GIVE_UP].refunds] == [GIVEN_UP_REFUND]
     assert EXAMPLE_EVENT in [each.event_id for each in views[0].timeline]
 
 

@@ -114,11 +114,12 @@ async def test_opening_the_sandbox_again_files_its_examples_once(engine: AsyncEn
         async with transaction(engine) as connection:
             await sites.open_sandbox(connection, None, now=await database_now(connection))
     async with transaction(engine) as connection:
-        filed = await CaseStore(connection, sites.SANDBOX).page(CaseFilter(), limit=10)
+        filed = await CaseStore(connection, sites.SANDBOX).page(CaseFilter(), limit=20)
     assert {case.case_id for case in filed} == {example.case_id for example in example_cases(datetime.now(UTC))}
     assert sorted(case.status for case in filed) == sorted(
         [
-            CaseStatus.APPROVED,
+            *[CaseStatus.APPROVED] * 2,
+            *[CaseStatus.REFUND_FAILED] * 2,
             CaseStatus.AWAITING_EVIDENCE,
             CaseStatus.AWAITING_MERCHANT,
             *[CaseStatus.IN_REVIEW] * 2,

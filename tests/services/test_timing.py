@@ -26,6 +26,7 @@ from app.store.timers import DueTimer, sites_due
 from app.worker.chores import repeat
 from app.worker.worker import Worker
 from tests.database_clock import DatabaseClock
+from tests.services.no_channels import no_channels
 from tests.services.test_filing import FILED_AT, filed, filing
 from tests.store.rows import NOW, OTHER_SITE, SITE, config_of
 from tests.store.timer_rows import add_case, add_cases, add_due_cases, add_timer, timers_of
@@ -387,7 +388,8 @@ async def test_a_worker_fires_timers_and_ends_when_told(engine: AsyncEngine) -> 
     async with transaction(engine) as connection:
         case_ids = await add_due_cases(connection, NOW, 3)
         await connection.execute(text("UPDATE case_timers SET name = 'appeal'"))  # its end changes nothing else
-    worker = asyncio.create_task(Worker(engine, Sealer(bytes(32)), []).run(stop))
+    sealer = Sealer(bytes(32))
+    worker = asyncio.create_task(Worker(engine, sealer, [], no_channels(sealer)).run(stop))
     async with asyncio.timeout(30):
         while await _anything_due(engine):  # noqa: ASYNC110 - what is waited for happens in the database
             await asyncio.sleep(0.01)

@@ -83,7 +83,7 @@ def held_piece(piece: EvidenceRow, n: int, at: datetime = NOW) -> HeldEvidence:
 
 def new_refund(amount: int, payment_no: str = "P-1") -> NewRefund:
     """An instruction over one payment."""
-    return NewRefund(ids.new_uuid(), ids.mint_refund_no(), payment_no, amount, "CNY", Channel.ALIPAY, None)
+    return NewRefund(ids.new_uuid(), ids.mint_refund_no(), payment_no, amount, "CNY", Channel.ALIPAY, None, None)
 
 
 def new_event(

@@ -11,10 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.models.closed_sets import TimerKind
+from app.rules.deposits import Balances, DepositKind
 from app.rules.facts import Reason
 from app.rules.lifecycle import CaseStatus
 from app.store.case_rows import NewTimer
 from app.store.cases import CaseStore, Consequences
+from app.store.deposit_rows import NewEntry
+from app.store.deposits import DepositStore
 from app.store.engine import transaction
 from app.store.record_rows import Told
 from app.store.records import RecordStore
@@ -108,3 +111,42 @@ async def test_a_step_reads_no_more_rows_when_the_site_has_more_cases(engine: As
     async with engine.connect() as connection:
         fetched = [await step_one(connection, number) for number in range(FILINGS)]
     assert max(fetched) < CASES / 3
+
+
+_READ = text("SELECT CAST(sum(idx_tup_fetch + seq_tup_read) AS integer) FROM pg_stat_xact_user_tables")
+FREEZE = NewEntry(DepositKind.HOLD, Balances(available=-1, held=1))
+
+
+async def book_one(connection: AsyncConnection, number: int) -> int:
+    """Freezes a part of the one merchant's deposit for a case, and reads the case for a step; answers as above."""
+    case = replace(new_case(f"A-{number}"), merchant_id="m-0")
+    async with connection.begin():
+        await CaseStore(connection, SITE).file(case, Consequences(timers=TIMERS), NOW)
+    async with connection.begin():
+        before = await connection.scalar(_READ)
+        cases = CaseStore(connection, SITE)
+        await cases.lock(case.case_id)
+        await cases.hold(case.case_id)
+        locked = await cases.deposits.lock("m-0", NOW, case_id=case.case_id)
+        await cases.deposits.append(locked.account, [replace(FREEZE, case_id=case.case_id)], NOW)
+        held = await cases.hold(case.case_id)
+        assert held.on_file.merchant is not None
+        assert held.on_file.merchant.deposit == MERCHANT.deposit - number  # its own part is still there for it
+        return int(await connection.scalar(_READ) or 0) - int(before or 0)
+
+
+async def test_a_booking_reads_no_more_rows_when_the_merchant_has_had_many_cases(engine: AsyncEngine) -> None:
+    orders = tuple(replace(ORDER, order_no=f"A-{n}", merchant_id="m-0") for n in range(FILINGS))
+    async with transaction(engine) as connection:
+        await RecordStore(connection, SITE).put_all(
+            Told(orders, merchants=(replace(MERCHANT, merchant_id="m-0"),)), NOW
+        )
+        deposits = DepositStore(connection, SITE)
+        account = (await deposits.lock("m-0", NOW)).account
+        moved = [FREEZE, replace(FREEZE, kind=DepositKind.RELEASE, moved=Balances(available=1, held=-1))]
+        earlier = [replace(entry, case_id=new_case().case_id) for _ in range(RECORDS) for entry in moved]
+        await deposits.append(account, earlier, NOW)
+    await analyse(engine)
+    async with engine.connect() as connection:
+        read = [await book_one(connection, number) for number in range(FILINGS)]
+    assert max(read) < RECORDS / 5

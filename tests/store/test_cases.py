@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import ids
 from app.errors import Busy, Conflict, Stale
-from app.models.closed_sets import ActKind, RefundState, TimerKind
+from app.models.closed_sets import ActKind, TimerKind
 from app.outbound.catalogue import EventType
 from app.rules.facts import EvidenceKind, Reason
 from app.rules.lifecycle import CaseStatus
+from app.rules.settlement import RefundState
 from app.store.case_rows import ActRow, CaseFilter, CasePosition, NewTimer, OnFile, PolicyRow
 from app.store.cases import CaseStore, Consequences
 from app.store.engine import transaction

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.models.closed_sets import RecordKind
-from app.rules.facts import Reason
+from app.models.closed_sets import RecordKind, ReportSource
+from app.rules.facts import Channel, MerchantStatus, Reason
 from app.rules.lifecycle import CaseStatus
+from app.rules.settlement import RefundState, ReportVerdict
 from app.services.records import put_record, put_records
 from app.store.case_rows import CaseFilter
 from app.store.cases import CaseStore, Consequences
@@ -20,6 +22,7 @@ from app.store.engine import transaction
 from app.store.idempotency import IdempotencyStore
 from app.store.record_rows import OrderRow
 from app.store.records import RecordStore
+from app.store.refunds import NewReport, RefundFilter, RefundStore
 from app.store.sites import caller_of
 from tests.store.rows import (
     DECISION,
@@ -96,13 +99,70 @@ async def test_everything_else_is_one_statement(engine: AsyncEngine) -> None:
 
 async def test_a_record_is_written_in_one_statement_and_its_cases_made_due_in_another(engine: AsyncEngine) -> None:
     async with transaction(engine) as connection:
-        for record in (ORDER, PAYMENT, DELIVERY, MERCHANT):
+        for record in (ORDER, PAYMENT, DELIVERY):
             for statements in (2, 1):  # told again, it changes nothing
                 with counted(engine) as seen:
                     await put_record(connection, SITE, record, NOW)
                 assert len(seen) == statements
-        changed = replace(TOLD, orders=(replace(ORDER, amount=1),))
+        await put_record(connection, SITE, MERCHANT, NOW)
+        changed = replace(TOLD, orders=(replace(ORDER, amount=1),), merchants=(replace(MERCHANT, deposit=1),))
         for statements in (2, 1):
             with counted(engine) as seen:
                 await put_records(connection, SITE, changed, NOW)
             assert len(seen) == statements
+
+
+@pytest.mark.parametrize(
+    ("change", "more"),
+    [
+        # is it booked; lock, open, lock; read behind the lock; book
+        ("first", 6),
+        ("told again", 0),
+        ("another deposit", 4),
+        ("another status", 1),
+    ],
+)
+async def test_a_merchants_record_is_booked_where_it_tells_another_deposit(
+    engine: AsyncEngine, change: str, more: int
+) -> None:
+    """Beside the two statements of every record that has changed, and the one of one that has not."""
+    record = {
+        "another deposit": replace(MERCHANT, deposit=1),
+        "another status": replace(MERCHANT, status=MerchantStatus.SUSPENDED),
+    }.get(change, MERCHANT)
+    async with transaction(engine) as connection:
+        if change != "first":
+            await put_record(connection, SITE, MERCHANT, NOW)
+        with counted(engine) as seen:
+            await put_record(connection, SITE, record, NOW)
+    assert len(seen) == (1 if change == "told again" else 2) + more
+
+
+async def test_a_refund_is_read_reported_and_settled_in_one_statement_each(engine: AsyncEngine) -> None:
+    case, refund = new_case(), new_refund(1)
+    async with transaction(engine) as connection:
+        await RecordStore(connection, SITE).put_all(TOLD, NOW)
+        await CaseStore(connection, SITE).file(case, Consequences(refunds=[refund]), NOW)
+        refunds = RefundStore(connection, SITE)
+        view = await refunds.get(refund.refund_id)
+        assert view is not None
+        accepted = replace(view.refund, state=RefundState.ACCEPTED, version=2)
+        said = NewReport(
+            "digest", ReportSource.ADAPTER, RefundState.ACCEPTED, 1, "CNY", None, NOW, None, None,
+            ReportVerdict.APPLIED, None,
+        )  # fmt: skip
+        for call in (
+            lambda: refunds.get(refund.refund_id),
+            lambda: refunds.page(RefundFilter(NOW), limit=100),
+            lambda: refunds.case_of(refund.refund_id),
+            lambda: refunds.by_number(refund.refund_no),
+            lambda: refunds.number_is_taken(Channel.ALIPAY, "5030", refund.refund_id),
+            lambda: refunds.note(refund.refund_id, said, NOW),
+            lambda: refunds.settle(accepted, 0, NOW),
+            lambda: refunds.expect(case.case_id, {"P-1": NOW}, NOW),
+            lambda: refunds.overdue(100),
+            lambda: refunds.is_still_overdue(refund.refund_id),
+        ):
+            with counted(engine) as seen:
+                await call()
+            assert len(seen) == 1, seen

@@ -20,12 +20,13 @@ from app.api.schemas.facts import (
 )
 from app.api.schemas.files import FileIn, FileOut
 from app.api.schemas.pages import PageQuery
+from app.api.schemas.refunds import RefundInstructionOut
 from app.api.text import Identifier, Instant, Sha256, refuse
 from app.ids import Mint
-from app.models.closed_sets import ActKind, RefundState
+from app.models.closed_sets import ActKind
 from app.rules.chain_words import LinkName
 from app.rules.escalation import Venue
-from app.rules.facts import Channel, ChatChannel, EvidenceKind, Party, Reason, Remedy, Side, Via
+from app.rules.facts import ChatChannel, EvidenceKind, Party, Reason, Remedy, Side, Via
 from app.rules.lifecycle import CaseStatus
 from app.services.assembling import PutForward
 
@@ -211,22 +212,6 @@ class BeyondOut(BodyOut):
     notarise: bool = Field(description="是否建议公证.")
     notarise_message: str | None = Field(description="公证建议（中文）.")
     notarise_message_en: str | None = Field(description="英文公证建议 · The same in English.")
-
-
-class RefundInstructionOut(BodyOut):
-    """退款单: an instruction to pay back over one payment."""
-
-    id: str = Field(description="退款编号.")
-    refund_no: str = Field(description="退款单号 · The number to give to the payment channel; it never changes.")
-    case_id: str = Field(description="案件编号.")
-    payment_no: str = Field(description="支付单号.")
-    amount: int = Field(description="金额（分）.")
-    currency: Literal["CNY"] = Field(description="币种.")
-    channel: Channel = Field(description="支付渠道.")
-    state: RefundState = Field(description="退款状态.")
-    expected_by: str | None = Field(description="预计到账时间.")
-    created_at: str = Field(description="创建时间.")
-    updated_at: str = Field(description="最近变更时间.")
 
 
 class TimelineOut(BodyOut):

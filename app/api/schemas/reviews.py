@@ -1,5 +1,7 @@
 """What waits for a person, as it is listed."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from app.api.schemas.base import BodyOut
@@ -25,7 +27,10 @@ class ReviewOut(BodyOut):
     """待人工处理的案件."""
 
     case: CaseSummaryOut = Field(description="案件.")
-    promised_by: str = Field(description="承诺处理时限 · The end of the case's `review` deadline.")
+    task: Literal["ruling", "repair"] = Field(
+        description="待办事项 · `ruling`: decide the claim; `repair`: a refund has stopped, see `POST …/retry`."
+    )
+    promised_by: str = Field(description="承诺时限 · The end of the case's `review`, or of `money_back` for a repair.")
     overdue: bool = Field(description="是否逾期 · The promise is over; its last instant is still in time.")
     waiting_since: str | None = Field(description="开始等待时间 · When the person's turn began.")
     amount_at_stake: int | None = Field(

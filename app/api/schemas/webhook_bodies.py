@@ -5,8 +5,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.api.schemas.base import BodyOut
-from app.api.schemas.cases import CaseSummaryOut, ClaimOut, RefundInstructionOut, StoredEvidenceOut
+from app.api.schemas.cases import CaseSummaryOut, ClaimOut, StoredEvidenceOut
 from app.api.schemas.decision import DeadlineOut, DecisionOut, NextOut
+from app.api.schemas.refunds import RefundInstructionOut
 from app.rules.facts import Reason
 from app.rules.findings import Outcome
 from app.rules.liability import Liability
@@ -38,13 +39,6 @@ class ThinCase(BodyOut):
     refund_amount: int | None = Field(description="退款总额（分） · null: no refund.")
     deadlines: list[DeadlineOut] = Field(description="期限.")
     next: list[NextOut] = Field(description="下一步.")
-
-
-class ToldRefund(RefundInstructionOut):
-    """退款指令: pay `amount` back over this payment. `refund_no` is its idempotency key at the channel."""
-
-    order_no: str | None = Field(description="订单号.")
-    reason_text: str = Field(description="退款原因 · Fit for the buyer's bill.")
 
 
 class TestedEndpoint(BodyOut):
@@ -192,13 +186,6 @@ class BuyerRestrictionRecommended(Envelope):
 
     type: Literal["buyer.restriction_recommended"] = Field(description="事件类型.")
     data: RestrictedBuyer = Field(description="内容.")
-
-
-class RefundRequested(Envelope):
-    """事件：退款指令."""
-
-    type: Literal["refund.requested"] = Field(description="事件类型.")
-    data: ToldRefund = Field(description="内容 · The instruction.")
 
 
 class EndpointTest(Envelope):

@@ -6,8 +6,10 @@ from typing import Any
 from app.models.closed_sets import ActKind
 from app.rules.escalation import Venue
 from app.rules.facts import Position, Ruled, RulingCode
+from app.rules.settlement import FailureCode, RefundState
 from app.services.bundle.pages.markup import Child, Html, pairs, said, tag
 from app.services.bundle.pages.papers import Papers
+from app.services.bundle.pages.refunds import account_in_words
 from app.services.bundle.pages.sheet import page
 from app.services.bundle.pages.words import beijing, beijing_of, word, word_of, yuan
 from app.services.parties import Because
@@ -20,6 +22,8 @@ _BY: Mapping[ActKind, str] = {
     ActKind.APPEAL: "买家",
     ActKind.WITHDRAWAL: "买家",
     ActKind.ESCALATION: "提出人",
+    ActKind.REFUND_RETRY: "操作人",
+    ActKind.REFUND_CLOSING: "操作人",
 }
 _CALLED = {
     "position": "立场",
@@ -35,8 +39,22 @@ _CALLED = {
     "reference": "受理编号",
     "raised_at": "提出时间",
     "open_until": "该途径的期限",
+    "refund_no": "退款单号",
+    "state": "此前的状态",
+    "new_refund_no": "新的退款单号",
+    "other_account": "改退至",
+    "failure": "关闭原因",
+    "despite_dispute": "已向渠道核实未付款",
 }
-_SETS = {"position": Position, "because": Because, "outcome": Ruled, "code": RulingCode, "venue": Venue}
+_SETS = {
+    "position": Position,
+    "because": Because,
+    "outcome": Ruled,
+    "code": RulingCode,
+    "venue": Venue,
+    "state": RefundState,
+    "failure": FailureCode,
+}
 _INSTANTS = frozenset({"raised_at", "open_until"})
 
 
@@ -65,4 +83,6 @@ def _detail(name: str, value: Any) -> Child:
         return word_of(_SETS[name], value)
     if name in _INSTANTS:
         return beijing_of(value)
+    if name == "other_account":
+        return account_in_words(value)
     return yuan(value) if name == "amount" else said(str(value))

@@ -16,6 +16,7 @@ from app.rules.labels import words_of
 from app.rules.liability import Liability
 from app.services.bundle.pages.markup import Child, Html, bullets, link, pairs, said, section, table, tag, together
 from app.services.bundle.pages.papers import ACTS, CHAIN, FATES, MANIFEST, SUMS, Fate, Papers
+from app.services.bundle.pages.refunds import is_under_way, paid_back, refunds_told
 from app.services.bundle.pages.sheet import page
 from app.services.bundle.pages.words import beijing, beijing_of, word, word_of, yuan
 
@@ -29,7 +30,7 @@ def cover_page(papers: Papers, contents: Iterable[tuple[str, str]]) -> bytes:
         papers.under,
         _not_real(papers),
         section("一、案件概要", _summary(papers)),
-        section("二、处理结果", _result(papers), _refunds(papers)),
+        section("二、处理结果", _result(papers), *refunds_told(papers.view.refunds)),
         section("三、阅读时请注意", _remarks(papers)),
         section("四、平台之外的途径", *_ways(papers)),
         section("五、材料目录", table(("文件", "内容"), _contents(contents))),
@@ -107,23 +108,6 @@ def _result(papers: Papers) -> Html:
     )
 
 
-def _refunds(papers: Papers) -> Html | None:
-    if not papers.view.refunds:
-        return None
-    rows = [
-        (
-            refund.refund_no,
-            refund.payment_no,
-            word(refund.channel),
-            yuan(refund.amount),
-            word(refund.state),
-            "—" if refund.expected_by is None else beijing(refund.expected_by),
-        )
-        for refund in papers.view.refunds
-    ]
-    return table(("退款单号", "原支付单号", "渠道", "金额", "状态", "承诺最迟到账"), rows)
-
-
 def _remarks(papers: Papers) -> Html:
     found = bullets(_gaps(papers)), bullets(_missing_files(papers)), bullets(_left_out(papers))
     shown = [each for each in found if each is not None]
@@ -156,12 +140,15 @@ def _left_out(papers: Papers) -> Iterator[str]:
 
 
 def _ways(papers: Papers) -> Iterator[Html]:
-    beyond = papers.beyond
-    if beyond is None or not beyond.ways:
-        yield tag("p", "按平台记录，本案已没有尚未退回的款项。")
+    beyond, refunds = papers.beyond, papers.view.refunds
+    back = paid_back(refunds)
+    left = 0 if beyond is None else beyond.at_stake - back
+    returned = f"平台发出的退款中，已到账 {yuan(back)}。" if back else ""
+    if beyond is None or not beyond.ways or left <= 0:
+        yield tag("p", f"{returned}按平台记录，本案已没有尚未退回的款项。")
         return
-    under_way = "平台已发出退款指令，如未按期到账，可以：" if papers.view.refunds else "可以："
-    yield tag("p", f"按平台作出最近一次裁定时的记录，尚未退回的款项为 {yuan(beyond.at_stake)}。{under_way}")
+    under_way = "平台已发出退款指令，如未按期到账，可以：" if is_under_way(refunds) else "可以："
+    yield tag("p", f"{returned}按平台作出最近一次裁定时的记录，尚未退回的款项为 {yuan(left)}。{under_way}")
     yield table(("途径", "期限", "说明"), (_way(way) for way in beyond.ways))
     if beyond.notarise:
         threshold = in_words(Fen(beyond.notarised_from))[0]

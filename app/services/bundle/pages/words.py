@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from app.models.closed_sets import ActKind, RefundState, TimerState
+from app.models.closed_sets import ActKind, TimerState
 from app.rules.escalation import Venue
 from app.rules.explain import in_words
 from app.rules.facts import Channel, DeliveryMode, GoodsKind, Party, PaymentStatus, Side
@@ -14,6 +14,7 @@ from app.rules.findings import Effect, Fen
 from app.rules.labels import LABELS
 from app.rules.liability import Funding, Liability
 from app.rules.lifecycle import CaseStatus
+from app.rules.settlement import FailureCode, RefundState
 from app.services.parties import Because
 
 WORDS: Final[Mapping[type[StrEnum], Mapping[str, str]]] = MappingProxyType(
@@ -77,6 +78,15 @@ WORDS: Final[Mapping[type[StrEnum], Mapping[str, str]]] = MappingProxyType(
             "failed": "退款失败",
             "closed": "已关闭",
         },
+        FailureCode: {
+            "account_gone": "原付款账户已注销或不可用",
+            "insufficient_balance": "退款账户余额不足",
+            "too_late": "已超过支付渠道的退款期限",
+            "too_many": "已超过支付渠道允许的退款次数",
+            "refunded_elsewhere": "买家已通过其他途径收到退款",
+            "rejected": "支付渠道拒绝退款",
+            "other": "其他",
+        },
         TimerState: {"pending": "未到期", "fired": "已届满", "kept": "已按期履行", "void": "不再适用"},
         ActKind: {
             "merchant_response": "商家答复",
@@ -85,6 +95,8 @@ WORDS: Final[Mapping[type[StrEnum], Mapping[str, str]]] = MappingProxyType(
             "appeal": "买家申诉",
             "withdrawal": "买家撤回申请",
             "escalation": "升级至平台外渠道",
+            "refund_retry": "重新发起退款",
+            "refund_closing": "关闭退款",
         },
         Because: {
             "changed_mind": "改变主意",
@@ -112,6 +124,7 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "case.merchant_turn": "请商家在期限内同意、提出异议或提出补发。",
         "refund.requested": "平台已发出退款指令。",
         "refund.failed": "支付渠道退款失败。",
+        "refund.overdue": "退款未在期限内被受理或未按期到账。",
         "refund.conflict": "支付渠道报告的退款结果与平台记录不符。",
     }
 )
@@ -130,6 +143,8 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "escalate": "升级处理",
         "accept_reissue": "接受补发",
         "confirm_ruling": "复核裁定",
+        "retry_refund": "重新发起退款",
+        "close_refund": "关闭退款",
     }
 )
 ACTORS: Final[Mapping[str, str]] = MappingProxyType(
