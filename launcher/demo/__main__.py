@@ -1,105 +1,96 @@
-"""Files the five claims with a running service, and shows what comes of each."""
+"""Files the five claims with a running service, shows what comes of each, and follows two of them to the money."""
 
 import os
-import queue
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from launcher.demo.claims import MERCHANT, DemoClaim, demo_claims
+from launcher.demo import books
+from launcher.demo.claims import SHANGHAI, DemoClaim, demo_claims, merchant_of
 from launcher.demo.client import CallFailed, Shop
-from launcher.demo.receiver import Received, Receiver, receiving
+from launcher.demo.money import DemoMove, DemoReport
+from launcher.demo.receiver import Receiver, receiving
 from launcher.demo.screen import Screen
+from launcher.demo.webhooks import Missing, arrivals, registered
 from launcher.greeting import coloured
 from launcher.refusals import LaunchRefused
 from launcher.serve import running_service
 
-SECONDS_FOR_WEBHOOKS = 20.0
-# What the merchant's adapter hears of a case, beside the refund instructions that go to the channel's.
-MERCHANT_HEARS = {"case.filed", "case.merchant_turn", "case.approved", "case.rejected"}
-
-
-class Missing(Exception):
-    """A webhook did not come in time, or came with a bad signature."""
-
 
 def main() -> int:
-    """0 if all five were judged and every webhook came in with a good signature."""
+    """0 if all five were judged, two were paid back, and every webhook came in with a good signature."""
     screen = Screen(coloured(sys.stdout, os.environ))
     try:
         with running_service(os.environ) as service, receiving() as receiver:
+            now = datetime.now(UTC)
+            run = now.strftime("%y%m%d%H%M%S")
             shop = Shop(service.url, service.key)
-            with _registered(shop, receiver):
-                _show_all(shop, receiver, screen)
+            with registered(shop, receiver, merchant_of(run)):
+                Demonstration(shop, receiver, screen).show(now, run)
     except (CallFailed, LaunchRefused, Missing) as reason:
         print(f"\n{reason}", file=sys.stderr)
         return 1
     return 0
 
 
-def _show_all(shop: Shop, receiver: Receiver, screen: Screen) -> None:
-    now = datetime.now(UTC)
-    claims = list(demo_claims(now, run=now.strftime("%y%m%d%H%M%S")))
-    print(f"Five claims, one from each system, filed with {shop.url} 五个系统，各提交一件退款申请")
-    for number, claim in enumerate(claims, start=1):
-        _print(screen.title(number, len(claims), claim))
-        _show(shop, receiver, screen, claim)
-    print(f"\n{screen.paint('32;1', '✔')} All five were judged and carried on; every signature is good.")
-    print("  五件申请均已裁定并继续推进，所有回调签名均有效。")
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A shop that calls, listeners that hear, and a screen for what happens."""
 
+    shop: Shop
+    receiver: Receiver
+    screen: Screen
 
-def _show(shop: Shop, receiver: Receiver, screen: Screen, claim: DemoClaim) -> None:
-    case = shop.post("/v1/cases", claim.body, idempotency_key=claim.order_no)
-    _print(screen.decision(case))
-    _show_webhooks(receiver, screen, case["timeline"])
-    for step in claim.then:
-        told = len(case["timeline"])
-        key = f"{claim.order_no}-{step.call}"
-        case = shop.post(f"/v1/cases/{case['id']}/{step.call}", step.body, idempotency_key=key)
-        _print(screen.step(step, case))
-        _show_webhooks(receiver, screen, case["timeline"][told:])
+    def show(self, now: datetime, run: str) -> None:
+        """All of it; CallFailed, Missing."""
+        claims = list(demo_claims(now, run))
+        print(f"Five claims, one from each system, filed with {self.shop.url} 五个系统，各提交一件退款申请")
+        for number, claim in enumerate(claims, start=1):
+            _print(self.screen.title(number, len(claims), claim))
+            self._show_claim(claim)
+        self._show_books(merchant_of(run))
+        _print(self.screen.end(len(claims), sum(bool(claim.money) for claim in claims)))
 
+    def _show_claim(self, claim: DemoClaim) -> None:
+        case = self.shop.post("/v1/cases", claim.body, idempotency_key=claim.order_no)
+        _print(self.screen.decision(case))
+        self._show_webhooks(case, told=0)
+        for step in claim.then:
+            told = len(case["timeline"])
+            key = f"{claim.order_no}-{step.call}"
+            case = self.shop.post(f"/v1/cases/{case['id']}/{step.call}", step.body, idempotency_key=key)
+            _print(self.screen.step(step, case))
+            self._show_webhooks(case, told)
+        for number, move in enumerate(claim.money):
+            case = self._move(case, move, key=f"{claim.order_no}-money-{number}")
 
-def _show_webhooks(receiver: Receiver, screen: Screen, events: list[dict[str, Any]]) -> None:
-    told = [event["type"] for event in events]
-    expected = [kind for kind in told if kind in MERCHANT_HEARS or kind == "refund.requested"]
-    for received in _arrivals(receiver, len(expected)):
-        _print(screen.webhook(received))
-        if not received.verified:
-            raise Missing("A webhook came in with a signature that does not verify.")
+    def _move(self, case: dict[str, Any], move: DemoMove, key: str) -> dict[str, Any]:
+        """One thing that happens to the case's refund; the case as it stands then."""
+        [refund] = case["refunds"]
+        if isinstance(move, DemoReport):
+            taken = self.shop.post(f"/v1/refunds/{refund['id']}/result", move.body(refund), idempotency_key=key)
+            after = self.shop.get(f"/v1/cases/{case['id']}")
+            _print(self.screen.report(move, taken, after))
+        else:
+            refund = self.shop.post(f"/v1/refunds/{refund['id']}/retry", move.body(), idempotency_key=key)
+            after = self.shop.get(f"/v1/cases/{case['id']}")
+            _print(self.screen.retry(move, refund, after))
+        self._show_webhooks(after, told=len(case["timeline"]))
+        return after
 
+    def _show_webhooks(self, case: dict[str, Any], told: int) -> None:
+        """What the listeners hear of what is new in the case's timeline."""
+        for received in arrivals(self.receiver, case["id"], case["timeline"][told:]):
+            _print(self.screen.webhook(received))
 
-def _arrivals(receiver: Receiver, count: int) -> Iterator[Received]:
-    give_up = time.monotonic() + SECONDS_FOR_WEBHOOKS
-    for _ in range(count):
-        try:
-            yield receiver.inbox.get(timeout=max(0.0, give_up - time.monotonic()))
-        except queue.Empty:
-            raise Missing(
-                f"A webhook did not come within {SECONDS_FOR_WEBHOOKS:.0f} s. Is the worker running?"
-            ) from None
-
-
-@contextmanager
-def _registered(shop: Shop, receiver: Receiver) -> Iterator[None]:
-    """The two adapters, registered as endpoints as long as the demonstration runs."""
-    made = []
-    try:
-        for body in (
-            {"role": "merchant", "merchant_id": MERCHANT, "url": f"{receiver.url}/merchant"},
-            {"role": "channel", "url": f"{receiver.url}/channel"},
-        ):
-            endpoint = shop.post("/v1/webhook-endpoints", body)
-            made.append(endpoint["id"])
-            receiver.secrets[body["role"]] = endpoint["secret"]
-        yield
-    finally:
-        for endpoint_id in made:
-            with suppress(CallFailed):
-                shop.delete(f"/v1/webhook-endpoints/{endpoint_id}")
+    def _show_books(self, merchant_id: str) -> None:
+        """The merchant's deposit, and the day's refunds as the bookkeeper sees them."""
+        place = f"/v1/merchants/{merchant_id}/deposit"
+        _print(books.deposit(self.screen, self.shop.get(place), self.shop.get(f"{place}/entries")["data"]))
+        day = datetime.now(SHANGHAI).date().isoformat()
+        _print(books.reconciliation(self.screen, self.shop.get(f"/v1/reconciliation?day={day}")))
 
 
 def _print(lines: Iterator[str]) -> None:

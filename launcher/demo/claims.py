@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from launcher.demo.money import BY_ANOTHER_ACCOUNT, STRAIGHT, DemoMove
+
 SHANGHAI = timezone(timedelta(hours=8))
-MERCHANT = "demo-merchant"
 PRICE = 20_000
 
 
@@ -22,7 +23,10 @@ class DemoStep:
 
 @dataclass(frozen=True, slots=True)
 class DemoClaim:
-    """A claim and the story behind it. `body` is for `POST /v1/cases`; `then` carries the case on."""
+    """A claim and the story behind it.
+
+    `body` is for `POST /v1/cases`; `then` carries the case on, `money` its refund.
+    """
 
     system: str
     source: str
@@ -30,6 +34,7 @@ class DemoClaim:
     story_en: str
     body: dict[str, Any]
     then: tuple[DemoStep, ...] = ()
+    money: tuple[DemoMove, ...] = ()
 
     @property
     def order_no(self) -> str:
@@ -38,8 +43,13 @@ class DemoClaim:
         return number
 
 
+def merchant_of(run: str) -> str:
+    """The merchant of a demonstration: one of its own, so that its deposit begins whole."""
+    return f"demo-merchant-{run}"
+
+
 def demo_claims(now: datetime, run: str) -> Iterator[DemoClaim]:
-    """The five claims; `run` makes the numbers of this demonstration its own."""
+    """The five claims; `run`, without a hyphen, makes the numbers of this demonstration its own."""
     yield _recharge(_Times(now), f"{run}-1")
     yield _consumption(_Times(now), f"{run}-2")
     yield _chargeback(_Times(now), f"{run}-3")
@@ -72,6 +82,7 @@ def _recharge(at: _Times, number: str) -> DemoClaim:
                 {"evidence": [_chat(at.ago(minutes=30))]},
             ),
         ),
+        money=STRAIGHT,
     )
 
 
@@ -149,6 +160,7 @@ def _card_error(at: _Times, number: str) -> DemoClaim:
         "网络卡顿点了两次，同一订单被扣款两笔。",
         "A slow network, two clicks: one order was charged twice.",
         body,
+        money=BY_ANOTHER_ACCOUNT,
     )
 
 
@@ -166,12 +178,13 @@ def _binghui(at: _Times, number: str) -> DemoClaim:
 
 def _body(paid_at: str, number: str, policy: str, reason: str, **goods: str) -> dict[str, Any]:
     """An order of 200.00 CNY, paid; the claim comes in now."""
+    merchant_id = merchant_of(number.partition("-")[0])
     return {
         "policy": policy,
         "claim": {"reason": reason, "filed_at": datetime.now(SHANGHAI).replace(microsecond=0).isoformat()},
         "order": {
             "order_no": f"DEMO-{number}",
-            "merchant_id": MERCHANT,
+            "merchant_id": merchant_id,
             "buyer_id": "demo-buyer",
             "amount": PRICE,
             "currency": "CNY",
@@ -198,7 +211,7 @@ def _body(paid_at: str, number: str, policy: str, reason: str, **goods: str) -> 
         ],
         "deliveries": [],
         "evidence": [],
-        "merchant": {"merchant_id": MERCHANT, "status": "active", "identity_verified": True, "deposit": 500_000},
+        "merchant": {"merchant_id": merchant_id, "status": "active", "identity_verified": True, "deposit": 500_000},
     }
 
 

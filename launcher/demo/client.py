@@ -20,6 +20,10 @@ class Shop:
     url: str
     key: str
 
+    def get(self, path: str) -> dict[str, Any]:
+        """The document; CallFailed for a refusal."""
+        return self._call("GET", path, None, {})
+
     def post(self, path: str, body: dict[str, Any], idempotency_key: str | None = None) -> dict[str, Any]:
         """The answer's document; CallFailed for a refusal."""
         extra = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}

@@ -31,14 +31,29 @@ async def test_the_demonstration_shows_all_five_systems_with_their_webhooks(show
         assert system in shown
     for outcome in ("request_evidence", "await_merchant", "reject", "approve"):
         assert outcome in shown
-    assert shown.count("签名有效") == 17
+    assert shown.count("签名有效") == 24
     assert "SIGNATURE INVALID" not in shown
-    assert shown.count("refund.requested") == 5
+    assert shown.count("refund.requested") == 6
     for rule in ("merchant-accepts", "appeal-needs-a-person", "granted-by-a-person"):
         assert rule in shown
     unbroken = re.sub(r"\n +", " ", shown)
     assert "late by 24 min 30 s" in unbroken
     assert "迟到 24 分 30 秒" in unbroken
+
+
+async def test_the_demonstration_follows_two_refunds_to_the_money_and_shows_the_books(shown: str) -> None:
+    assert shown.count("applied: the refund is succeeded, the case is refunded") == 2
+    assert shown.count("repeated: the refund is succeeded, the case is refunded") == 1
+    assert shown.count("refund.succeeded") == 2
+    stopped = shown[shown.index("applied: the refund is abnormal, the case is refund_failed") :]
+    assert "refund.abnormal" in stopped
+    assert "the refund is requested again, the case is refunding" in stopped
+    assert "to 退至 招商银行 尾号 1234" in stopped
+    instructed = re.findall(r"back over (\S+) as (rf\w{26})", shown)
+    assert len(instructed) == 6
+    assert len(set(instructed)) == 5, "the retry goes out under the same number"
+    assert "4,400.00 元 available" in shown
+    assert re.search(r"2 × money is back 已到账, 400\.00 元", shown)
 
 
 async def test_the_demonstration_fits_a_terminal_and_has_no_colour_in_a_file(shown: str) -> None:
@@ -53,7 +68,7 @@ def test_a_signature_that_is_not_ours_is_seen() -> None:
 
 
 def test_long_lines_are_broken_between_words_and_chinese_characters() -> None:
-    lines = list(Screen(colour=False)._row("Label", "词" * 60 + " and " + "word " * 30))
+    lines = list(Screen(colour=False).row("Label", "词" * 60 + " and " + "word " * 30))
     assert len(lines) > 2
     assert re.match(r"^Label +词", lines[0])
     assert all(line.startswith(" " * 16) for line in lines[1:])
