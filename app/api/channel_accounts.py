@@ -99,7 +99,7 @@ async def register_account(
 async def list_accounts(connection: Transaction, caller: ChannelsCaller, config: Settings) -> Response:
     """All accounts of the site, without their credentials. 列出渠道账户，不含凭据。"""
     site_id = caller.site.site_id
-    rows = await channel_accounts.all_of(ChannelStore(connection, site_id))
+    rows = await ChannelStore(connection, site_id).all()
     return json_answer({"data": [_shown(row, site_id, config) for row in rows]})
 
 

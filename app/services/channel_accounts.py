@@ -3,7 +3,7 @@
 import base64
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -144,11 +144,6 @@ async def change(
         updated_at=now,
     )
     return await accounts.replace(wanted, expected=present.version if expected is None else expected)
-
-
-async def all_of(accounts: ChannelStore) -> Sequence[AccountRow]:
-    """In the order of registration."""
-    return await accounts.all()
 
 
 def account_document(row: AccountRow) -> dict[str, Any]:
