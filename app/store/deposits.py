@@ -39,7 +39,8 @@ class DepositStore:
 
         What a record told and nobody booked, since an earlier version of the service took it, is booked first.
         """
-        [locked] = await self._lock([merchant_id], now, case_id)
+        own = [merchant_id]
+        [locked] = await self._lock(own, now, case_id) or await self._open_and_lock(own, now, case_id)
         return locked
 
     async def catch_up(self, merchant_ids: Collection[str], now: datetime) -> None:
@@ -47,7 +48,7 @@ class DepositStore:
         given = {"site_id": self._site_id, "merchant_ids": sorted(set(merchant_ids))}
         differing = (await self._connection.scalars(DIFFERING, given)).all()
         if differing:
-            await self._lock(sorted(differing), now, None)
+            await self._open_and_lock(sorted(differing), now, None)
 
     async def append(self, account: Account, entries: Sequence[NewEntry], now: datetime) -> Account:
         """Adds entries to accounts that are locked, and what they move to the balances, in one statement.
@@ -105,13 +106,17 @@ class DepositStore:
         rows = (await self._connection.execute(query)).mappings()
         return [_difference(row) for row in rows if not _is_in_order(row)]
 
+    async def _open_and_lock(self, merchant_ids: Sequence[str], now: datetime, case_id: UUID | None) -> list[Locked]:
+        """Opens before it locks anything: who waits for an opening and holds a lock already may be waited for by it."""
+        await self._connection.execute(OPEN, {"site_id": self._site_id, "merchant_ids": list(merchant_ids), "now": now})
+        return await self._lock(merchant_ids, now, case_id)
+
     async def _lock(self, merchant_ids: Sequence[str], now: datetime, case_id: UUID | None) -> list[Locked]:
-        """In the order of their ids, which whoever locks several of them has to keep to."""
+        """Those that are open, in the order of their ids, which whoever locks several of them has to keep to."""
         given = {"site_id": self._site_id, "merchant_ids": list(merchant_ids)}
         kept = (await self._connection.execute(LOCK, given)).mappings().all()
-        if len(kept) < len(merchant_ids):
-            await self._connection.execute(OPEN, {**given, "now": now})
-            kept = (await self._connection.execute(LOCK, given)).mappings().all()
+        if not kept:
+            return []
         read = (await self._connection.execute(READ, {**given, "case_id": case_id})).all()
         found = {row.merchant_id: row for row in read}
         late = []

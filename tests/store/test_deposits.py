@@ -148,7 +148,7 @@ async def test_catching_up_books_what_differs_and_opens_nothing_else(engine: Asy
         deposits = DepositStore(connection, SITE)
         with counted(engine) as seen:
             await deposits.catch_up([*ids, "m-0", "m-unknown"], NOW)
-        assert len(seen) == 6  # what differs; lock, open, lock; read; write
+        assert len(seen) == 5  # what differs; open, lock; read; write
         with counted(engine) as seen:
             await deposits.catch_up(ids, NOW)
         assert len(seen) == 1
@@ -313,6 +313,26 @@ async def test_a_record_that_changes_while_an_account_is_waited_for_is_not_taken
         await until_somebody_waits(engine)
     assert (await waiting).available == 43
     assert await kinds(engine) == ["told", "top_up", "told", "top_up"]
+
+
+async def test_who_waits_for_accounts_to_be_opened_holds_none_that_their_opener_may_want(engine: AsyncEngine) -> None:
+    async def both() -> None:
+        async with store(engine) as deposits:
+            await deposits.catch_up(["m-1", "m-2"], NOW)
+
+    async with transaction(engine) as connection:
+        await told(connection, 10, "m-1")
+        await told(connection, 10, "m-2")
+        await DepositStore(connection, SITE).lock("m-2", NOW)
+        await told(connection, 20, "m-2")
+    async with store(engine) as deposits:
+        await deposits.lock("m-1", NOW)
+        waiting = asyncio.create_task(both())
+        await until_somebody_waits(engine)
+        await deposits.lock("m-2", NOW)
+    await waiting
+    assert (await kinds(engine, "m-1"), await kinds(engine, "m-2")) == (["told"], ["told", "told"])
+    assert await is_sound(engine)
 
 
 async def test_many_who_open_the_same_accounts_open_them_once(engine: AsyncEngine) -> None:

@@ -116,9 +116,9 @@ async def test_a_record_is_written_in_one_statement_and_its_cases_made_due_in_an
     ("change", "more"),
     [
         # is it booked; lock, open, lock; read behind the lock; book
-        ("first", 6),
+        ("first", 5),
         ("told again", 0),
-        ("another deposit", 4),
+        ("another deposit", 5),
         ("another status", 1),
     ],
 )
