@@ -1,7 +1,9 @@
-"""Routes whose JSON body is read by `strict_json` rather than by FastAPI."""
+"""Routes whose JSON body is read by `strict_json` rather than by FastAPI, and which outlast a collision."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, TypeAlias
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -10,6 +12,9 @@ from starlette.responses import Response
 
 from app.api.strict_json import MISSING, read_json
 from app.errors import Refusal
+from app.store.engine import repeated
+
+Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class _Unreadable:
@@ -64,9 +69,9 @@ def document_of(request: Request) -> object:
 class StrictRoute(APIRoute):
     """A route whose JSON body is read by `read_json`: `APIRouter(route_class=StrictRoute)`."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         """FastAPI's handler, on a prepared request."""
-        handle = super().get_route_handler()
+        handle = _repeating(super().get_route_handler())
         if self.body_field is None:
             return handle
         _check_refuses_anything(self)
@@ -82,6 +87,25 @@ class StrictRoute(APIRoute):
                 raise
 
         return strict
+
+
+def _repeating(handle: Handler) -> Handler:
+    """Runs a route again, with its dependencies, where its transaction collided with another.
+
+    Routes have no effects but those of their transaction. It is a dependency that FastAPI ends behind the handler; to
+    begin again it has to be over before, so that each attempt ends its own.
+    """
+
+    async def attempt(request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            request.scope["fastapi_function_astack"] = stack
+            response = await handle(request)
+        return response  # noqa: RET504 - for mypy, a stack may keep an exception to itself
+
+    async def repeating(request: Request) -> Response:
+        return await repeated(partial(attempt, request))
+
+    return repeating
 
 
 def _check_refuses_anything(route: APIRoute) -> None:

@@ -1,7 +1,7 @@
 """Connections: how they are made, and what their failures mean to a caller."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias, TypeVar
 
 from sqlalchemy import exc
@@ -29,13 +29,17 @@ SETTINGS = {
 }
 SECONDS_TO_CONNECT = 2
 SECONDS_FOR_A_CONNECTION = 2
-RETRIES = 3
+ATTEMPTS = 3
 
 LOCK_NOT_AVAILABLE = "55P03"
 REPEATABLE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
-BUSY = frozenset({LOCK_NOT_AVAILABLE, "57014", *REPEATABLE})  # and a statement that took too long
+BUSY = frozenset({LOCK_NOT_AVAILABLE, "57014"})  # and a statement that took too long
 # Lost or refused connections, no room, shutting down, read-only: classes 08, 53, 57, and 25006.
 UNAVAILABLE = ("08", "53", "57", "25006")
+
+
+class Collided(Busy):
+    """The database has ended this transaction in favour of another; the same again may succeed at once."""
 
 
 def create_engine(config: Config, *, application_name: str = "kmr") -> AsyncEngine:
@@ -62,20 +66,21 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 async def in_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """What `work` returns, in a transaction of its own; repeated up to 3 times where the database asks for it.
+    """What `work` returns, in a transaction of its own. `work` must have no effects but those on its connection."""
 
-    `work` must have no effects but those on its connection.
-    """
-    for _ in range(RETRIES):
-        try:
-            async with engine.begin() as connection:
-                return await work(connection)
-        except exc.DBAPIError as error:
-            if sqlstate(error) not in REPEATABLE:
-                raise _refusal_of(error) or error from error
-        except (OSError, exc.TimeoutError) as error:
-            raise Unavailable from error
-    raise Busy
+    async def once() -> Result:
+        async with transaction(engine) as connection:
+            return await work(connection)
+
+    return await repeated(once)
+
+
+async def repeated(attempt: Callable[[], Awaitable[Result]]) -> Result:
+    """What `attempt`, a transaction in itself, returns; made up to 3 times where it collides. Raises Busy."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Collided):
+            return await attempt()
+    return await attempt()
 
 
 @contextmanager
@@ -102,6 +107,8 @@ def constraint_of(error: exc.DBAPIError) -> str | None:
 
 def _refusal_of(error: exc.DBAPIError) -> Refusal | None:
     state = sqlstate(error)
+    if state in REPEATABLE:
+        return Collided()
     if state in BUSY:
         return Busy()
     if error.connection_invalidated or state.startswith(UNAVAILABLE):
