@@ -14,6 +14,7 @@ from app.api.pages import cursor_of, position_of
 from app.api.schemas.reconciliation import ReconciliationOut, ReconciliationQuery, SheetQuery
 from app.services.reconciliation import Wanted, report, wanted_of
 from app.services.reconciliation_sheet import sheet_of
+from app.store.bills import BillStore
 from app.store.case_rows import CasePosition
 from app.store.engine import Engine
 from app.store.reconciliation import ReconciliationPosition, ReconciliationStore
@@ -44,12 +45,13 @@ async def reconcile(
 
     某日（北京时间）、某渠道的退款对账：当日到账、未完结、当日失败或关闭、结果矛盾、他人退款、超额退款，各组合计与明细。
     到账日期以渠道给出的时间为准，与渠道账单一致；本服务得知的时间另列。A success counts on the day on which the channel
-    says that it happened, whenever it was heard of here. All is as it stands now: a refund that is over has left
+    says that it happened, whenever it was heard of here. `bills` says of each built-in account whether its own list of
+    that day was held against our refunds. All is as it stands now: a refund that is over has left
     `open`, and news that comes late still adds to a day that has passed. A key needs the scope `cases` or `report`.
     """
     wanted = wanted_of(query.day, query.channel, now=caller.now)
-    store = ReconciliationStore(connection, caller.site.site_id)
-    document, last = await report(wanted, store, now=caller.now, limit=query.limit, after=_read(query.cursor))
+    store, bills = ReconciliationStore(connection, caller.site.site_id), BillStore(connection, caller.site.site_id)
+    document, last = await report(wanted, store, bills, now=caller.now, limit=query.limit, after=_read(query.cursor))
     return json_answer({**document, "next_cursor": _written(last)})
 
 

@@ -97,6 +97,14 @@ class ReportSource(StrEnum):
     PERSON = "person"
 
 
+class BillState(StrEnum):
+    """账单状态: whether a channel's bill was held against our refunds. `missing`: it never came, or never legibly."""
+
+    AWAITED = "awaited"
+    READ = "read"
+    MISSING = "missing"
+
+
 class ChannelKind(StrEnum):
     """渠道接口: the ways to a channel that the service itself knows."""
 

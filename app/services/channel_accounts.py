@@ -5,7 +5,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -15,7 +15,6 @@ from app.models.closed_sets import ChannelKind
 from app.outbound.channels.adapter import Adapter
 from app.outbound.channels.exchange import Exchange
 from app.outbound.channels.opening import ChannelUrls, Credentials, CredentialsInvalid, open_adapter, read_credentials
-from app.rules.calendar import in_shanghai
 from app.rules.decision import instant
 from app.rules.facts import Channel
 from app.sealing import Sealer
@@ -114,7 +113,6 @@ async def register(
         label=wish.label,
         credentials=_sealed(sealer, site_id, wish.kind, wish.credentials),
         enabled=wish.enabled,
-        bills_until=in_shanghai(now).date() - timedelta(days=1),
         created_at=now,
         updated_at=now,
         version=1,

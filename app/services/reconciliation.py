@@ -11,11 +11,14 @@ from typing import Any, Final
 
 from app.errors import Fault, Invalid, Place
 from app.ids import show
+from app.outbound.channels.opening import WITH_BILLS
 from app.rules.calendar import SHANGHAI, in_shanghai
 from app.rules.decision import instant
 from app.rules.facts import Channel
 from app.rules.settlement import FINAL
+from app.services.billing import bill_document
 from app.services.showing import CASE, REFUND, failure_document
+from app.store.bills import BillStore
 from app.store.case_rows import RefundRow
 from app.store.found import TOTAL
 from app.store.reconciliation import (
@@ -60,6 +63,7 @@ def _unusable(code: str, *, en: str, zh: str) -> Invalid:
 async def report(
     wanted: Wanted,
     store: ReconciliationStore,
+    bills: BillStore,
     *,
     now: datetime,
     limit: int,
@@ -68,11 +72,13 @@ async def report(
     """The sums and a page of rows, in plain values; and where the page ends if there is more."""
     page = await store.report(wanted.span, limit=limit + 1, after=after)
     rows = page.rows[:limit]
+    read = await bills.of_day(wanted.day, kinds=WITH_BILLS, since=wanted.span.until, channel=wanted.channel)
     document = {
         "day": wanted.day.isoformat(),
         "channel": None if wanted.channel is None else wanted.channel.value,
         "as_of": instant(now),
         "totals": totals_document(page.totals),
+        "bills": [bill_document(row, wanted.day, now) for row in read],
         "rows": [row_document(row) for row in rows],
     }
     return document, rows[-1] if len(page.rows) > limit else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, CursorResult, Row, delete, exc, insert, se
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import Conflict, NotFound, Stale
-from app.models.channels import ChannelAccount
+from app.models.channels import ChannelAccount, ChannelBill
 from app.models.closed_sets import ChannelKind
 from app.rules.facts import Channel
 from app.store.engine import constraint_of
@@ -26,7 +26,6 @@ class AccountRow:
     label: str
     credentials: bytes
     enabled: bool
-    bills_until: date | None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -69,12 +68,10 @@ class ChannelStore:
 
     async def delete(self, account_id: UUID) -> None:
         """Removes an account; NotFound. Conflict where refunds were asked for by it: they may have to be followed."""
-        if await self._write(delete(ChannelAccount).where(*self._named(account_id))) == 0:
-            raise NotFound
-
-    async def billed(self, account_id: UUID, day: date) -> None:
-        """The bills until that day were held against our refunds."""
-        await self._connection.execute(update(ChannelAccount).where(*self._named(account_id)).values(bills_until=day))
+        await self.get(account_id, lock=True)  # or a bill might be claimed in between
+        bills = ChannelBill.site_id == self._site_id, ChannelBill.account_id == account_id
+        await self._connection.execute(delete(ChannelBill).where(*bills))
+        await self._write(delete(ChannelAccount).where(*self._named(account_id)))
 
     async def _write(self, statement: Any) -> int:
         try:

@@ -21,7 +21,7 @@ TIMERS_OF_A_ROUND: Final = 50
 REFUNDS_OF_A_ROUND: Final = 50
 QUESTIONS_AT_ONCE: Final = 8
 OVERDUE_EVERY: Final = timedelta(seconds=10)
-BILLS_EVERY: Final = timedelta(hours=1)
+BILLS_EVERY: Final = timedelta(minutes=10)
 PURGE_KEYS_EVERY: Final = timedelta(minutes=10)
 PURGE_FILES_EVERY: Final = timedelta(hours=1)
 RECOMPUTE_EVERY: Final = timedelta(days=1)

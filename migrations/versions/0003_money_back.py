@@ -22,7 +22,6 @@ TABLES = (
         label text NOT NULL,
         credentials bytea NOT NULL,
         enabled boolean NOT NULL,
-        bills_until date,
         created_at timestamptz NOT NULL,
         updated_at timestamptz NOT NULL,
         version integer NOT NULL,
@@ -34,6 +33,19 @@ TABLES = (
     )""",
     """CREATE UNIQUE INDEX uq_channel_accounts_enabled
         ON channel_accounts (site_id, channel) WHERE enabled""",
+    """CREATE TABLE channel_bills (
+        site_id uuid NOT NULL,
+        account_id uuid NOT NULL,
+        day date NOT NULL,
+        state text NOT NULL,
+        leased_until timestamptz NOT NULL,
+        refunds integer,
+        ended_at timestamptz,
+        CONSTRAINT pk_channel_bills PRIMARY KEY (site_id, account_id, day),
+        CONSTRAINT fk_channel_bills_channel_accounts FOREIGN KEY(site_id, account_id)
+            REFERENCES channel_accounts (site_id, account_id),
+        CONSTRAINT ck_channel_bills_state CHECK (state IN ('awaited', 'read', 'missing'))
+    )""",
     """CREATE TABLE refund_reports (
         site_id uuid NOT NULL,
         refund_id uuid NOT NULL,
@@ -132,7 +144,7 @@ TABLES = (
     """CREATE UNIQUE INDEX uq_deposit_entries_reference
         ON deposit_entries (site_id, merchant_id, reference) WHERE reference IS NOT NULL""",
 )
-MADE = ("deposit_entries", "deposit_accounts", "found_refunds", "refund_reports", "channel_accounts")
+MADE = ("deposit_entries", "deposit_accounts", "found_refunds", "refund_reports", "channel_bills", "channel_accounts")
 REFUNDS = {
     "version": "integer NOT NULL DEFAULT 1",
     "channel_refund_no": "text",

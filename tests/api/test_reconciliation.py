@@ -5,7 +5,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import unquote, urlencode
@@ -16,12 +16,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.schemas.reconciliation import ReconciliationOut
-from app.models.closed_sets import Scope
+from app.ids import read
+from app.models.closed_sets import BillState, Scope
+from app.rules.decision import instant
 from app.services import reconciliation_sheet
+from app.services.billing import MOST_DAYS
+from app.services.channel_accounts import ACCOUNT
 from app.services.reconciliation_sheet import harmless
+from app.store.bills import BillStore
 from app.store.engine import transaction
 from tests.api.conftest import Access
 from tests.api.desk import A_TUESDAY, Desk
+from tests.channels import alipay_keys, wechat_pay_keys
 from tests.database_clock import DatabaseClock
 
 TUESDAY: Final = "2026-03-10"
@@ -246,6 +252,35 @@ async def test_one_channel_and_an_empty_day(desk: Desk) -> None:
         assert await sheet(desk, **query) == []
     answer = await desk.site.get("/v1/reconciliation.csv", params={"day": "2026-03-09"})
     assert answer.content.decode("utf-8-sig").count("\r\n") == 1
+
+
+async def test_each_account_tells_how_it_stands_with_the_bill_of_the_day(desk: Desk, engine: AsyncEngine) -> None:
+    ids = {}
+    for kind, keys in (("wechat_pay", wechat_pay_keys), ("alipay", alipay_keys)):
+        told = {"kind": kind, "channel": kind, "credentials": keys.credentials_document()}
+        ids[kind] = (await desk.site.post("/v1/channel-accounts", told, once=kind)).json()["id"]
+    awaited = {"state": "awaited", "refunds": None, "read_at": None}
+    bills = {kind: {"account_id": account_id, "channel": kind, **awaited} for kind, account_id in ids.items()}
+    assert (await reported(desk))["bills"] == list(bills.values())
+    assert (await reported(desk, channel="alipay"))["bills"] == [bills["alipay"]]
+    assert (await reported(desk, day="2026-03-09"))["bills"] == []
+
+    await desk.clock.advance(timedelta(days=1))
+    async with transaction(engine) as connection:
+        account_id = read(ACCOUNT, ids["alipay"])
+        assert account_id is not None
+        store, now = BillStore(connection, desk.site.site_id), await desk.clock.now()
+        day = date.fromisoformat(TUESDAY)
+        assert await store.claim(account_id, first=day, last=day, now=now, until=now + timedelta(hours=1)) == day
+        await store.end(account_id, day, BillState.READ, refunds=3, ended_at=now)
+    done = {"state": "read", "refunds": 3, "read_at": instant(now)}
+    assert (await reported(desk))["bills"] == [bills["wechat_pay"], {**bills["alipay"], **done}]
+
+    await desk.clock.advance(timedelta(days=MOST_DAYS - 1))
+    assert (await reported(desk, channel="wechat_pay"))["bills"] == [bills["wechat_pay"]]
+    await desk.clock.advance(timedelta(days=1))
+    missing = {**bills["wechat_pay"], "state": "missing"}
+    assert (await reported(desk, channel="wechat_pay"))["bills"] == [missing]
 
 
 async def test_nothing_of_another_site_appears(desk: Desk, other_site: Access) -> None:

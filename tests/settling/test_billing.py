@@ -1,7 +1,7 @@
 """Bills of channels are read day by day, each once, and what they show is held against our refunds."""
 
+import asyncio
 from datetime import date, timedelta
-from typing import cast
 
 import pytest
 
@@ -9,7 +9,9 @@ from app.errors import Busy
 from app.outbound.channels.exchange import Reply, Request
 from app.rules.settlement import RefundState
 from app.services import billing
-from app.services.billing import MOST_DAYS, read_bills
+from app.services.billing import LEASE, MOST_DAYS, PATIENCE, read_bills
+from app.store.bills import BillStore
+from app.store.engine import transaction
 from tests.channels import alipay_gateway, wechat_pay_faults
 from tests.channels.wechat_pay_books import SHANGHAI
 from tests.settling.gateways import BY_CHANNEL, KINDS
@@ -31,10 +33,13 @@ async def read(scene: Scene) -> int:
     return await read_bills(scene.engine, scene.channels)
 
 
-async def until(scene: Scene) -> date:
+async def ended(scene: Scene) -> list[tuple[date, str, int | None]]:
+    """The days that are done with, in their order: what came of them, and how many refunds there were."""
     async with scene.engine.connect() as connection:
-        found = await connection.exec_driver_sql("SELECT bills_until FROM channel_accounts ORDER BY channel DESC")
-        return cast(date, found.scalars().first())
+        found = await connection.exec_driver_sql(
+            "SELECT day, state, refunds FROM channel_bills WHERE state <> 'awaited' ORDER BY day, account_id"
+        )
+        return [(row.day, row.state, row.refunds) for row in found]
 
 
 def days_asked(scene: Scene) -> list[str]:
@@ -43,9 +48,11 @@ def days_asked(scene: Scene) -> list[str]:
 
 
 async def test_a_new_account_begins_with_the_day_of_its_registration(wechat: Scene) -> None:
-    assert await until(wechat) == TODAY - timedelta(days=1)
     assert await read(wechat) == 0
     assert days_asked(wechat) == []
+    await wechat.time.pass_by(DAY)
+    await read(wechat)
+    assert days_asked(wechat) == [TODAY.isoformat()]
 
 
 async def test_days_are_read_in_order_and_each_once(wechat: Scene) -> None:
@@ -56,7 +63,7 @@ async def test_days_are_read_in_order_and_each_once(wechat: Scene) -> None:
         await wechat.time.pass_by(DAY)
     assert await read(wechat) == 3
     assert days_asked(wechat) == ["2026-03-10", "2026-03-11", "2026-03-12"]
-    assert await until(wechat) == date(2026, 3, 12)
+    assert await ended(wechat) == [(TODAY + timedelta(days=n), "read", 1) for n in range(3)]
     found = await wechat.payment(payment_no)
     assert (found["found_amount"], found["overdrawn_amount"]) == (7_000, 0)
     assert await read(wechat) == 0
@@ -68,9 +75,55 @@ async def test_a_bill_that_is_not_there_yet_is_asked_for_later(wechat: Scene) ->
     wechat.gateways.refund_by_hand(WECHAT, (await wechat.view(refund_id)).refund.payment_no, 1_000)
     await wechat.time.pass_by(20 * HOUR)  # 08:00 of the next day
     assert await read(wechat) == 0
-    assert await until(wechat) == TODAY - timedelta(days=1)
+    assert await ended(wechat) == []
     await wechat.time.pass_by(3 * HOUR)
     assert await read(wechat) == 1
+
+
+async def test_a_bill_that_never_comes_is_missing_and_holds_up_the_others_for_some_days(wechat: Scene) -> None:
+    [refund_id] = await wechat.granted((WECHAT, FEN), parts=(3_000,))
+    payment_no = (await wechat.view(refund_id)).refund.payment_no
+    wechat.gateways.refund_by_hand(WECHAT, payment_no, 1_000)
+    for _ in range(PATIENCE):
+        await wechat.time.pass_by(DAY)
+        wechat.gateways.wechat.faults.append(wechat_pay_faults.Fault.SERVER_ERROR)
+        assert await read(wechat) == 0
+    wechat.gateways.refund_by_hand(WECHAT, payment_no, 2_000)
+    await wechat.time.pass_by(DAY)
+    wechat.gateways.wechat.faults.append(wechat_pay_faults.Fault.SERVER_ERROR)
+    assert await read(wechat) == PATIENCE + 1
+    states = [state for _, state, _ in await ended(wechat)]
+    assert states == ["missing", *["read"] * PATIENCE]
+    assert (await wechat.payment(payment_no))["found_amount"] == 2_000
+
+
+async def test_of_two_who_read_at_once_each_day_is_asked_for_once(wechat: Scene) -> None:
+    [refund_id] = await wechat.granted((WECHAT, FEN), parts=(3_000,))
+    payment_no = (await wechat.view(refund_id)).refund.payment_no
+    for amount in (1_000, 2_000, 3_000):
+        wechat.gateways.refund_by_hand(WECHAT, payment_no, amount)
+        await wechat.time.pass_by(DAY)
+    counts = await asyncio.gather(*(read(wechat) for _ in range(4)))
+    assert sum(counts) == 3
+    assert days_asked(wechat) == ["2026-03-10", "2026-03-11", "2026-03-12"]
+
+
+async def test_who_reads_for_longer_than_the_lease_is_read_after(wechat: Scene) -> None:
+    await wechat.time.pass_by(2 * DAY)
+    account_id = wechat.accounts[WECHAT].account_id
+
+    async def claimed() -> date | None:
+        async with transaction(wechat.engine) as connection:
+            bills = BillStore(connection, wechat.site_id)
+            until = wechat.time.at + LEASE
+            return await bills.claim(account_id, first=TODAY, last=TODAY, now=wechat.time.at, until=until)
+
+    assert await claimed() == TODAY
+    assert await claimed() is None
+    await wechat.time.pass_by(LEASE - timedelta(microseconds=1))
+    assert await claimed() is None
+    await wechat.time.pass_by(timedelta(microseconds=1))
+    assert await claimed() == TODAY
 
 
 async def test_what_cannot_be_read_holds_up_the_days_after_it(wechat: Scene) -> None:
@@ -82,6 +135,9 @@ async def test_what_cannot_be_read_holds_up_the_days_after_it(wechat: Scene) -> 
     wechat.gateways.wechat.faults.append(wechat_pay_faults.Fault.SERVER_ERROR)
     assert await read(wechat) == 0
     assert days_asked(wechat) == ["2026-03-10"]
+    await wechat.time.pass_by(LEASE - timedelta(microseconds=1))
+    assert await read(wechat) == 0
+    await wechat.time.pass_by(timedelta(microseconds=1))
     assert await read(wechat) == 2
 
 
@@ -91,7 +147,7 @@ async def test_no_more_than_a_fortnight_is_caught_up_with(wechat: Scene) -> None
     # Yesterday's empty bill may still come.
     assert await read(wechat) == MOST_DAYS - 1
     assert days_asked(wechat)[0] == (today - timedelta(days=MOST_DAYS)).isoformat()
-    assert await until(wechat) == today - timedelta(days=2)
+    assert (await ended(wechat))[-1] == (today - timedelta(days=2), "read", 0)
 
 
 async def test_our_own_refund_is_settled_by_the_bill_and_not_found(wechat: Scene) -> None:
@@ -153,7 +209,8 @@ async def test_a_day_that_was_not_taken_in_is_read_again(wechat: Scene, monkeypa
         patched.setattr(billing, "take_in_bill", busy)
         with pytest.raises(Busy):
             await read(wechat)
-    assert await until(wechat) == TODAY - timedelta(days=1)
+    assert await ended(wechat) == []
+    await wechat.time.pass_by(LEASE)
     assert await read(wechat) == 1
     assert (await wechat.payment(payment_no))["found_amount"] == 1_000
 

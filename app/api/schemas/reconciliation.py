@@ -10,7 +10,7 @@ from app.api.schemas.base import BodyIn, BodyOut
 from app.api.schemas.pages import PageQuery
 from app.api.schemas.refunds import RefundFailureOut
 from app.api.text import refuse
-from app.models.closed_sets import ReportSource
+from app.models.closed_sets import BillState, ReportSource
 from app.rules.facts import Channel
 from app.rules.settlement import ConflictCode, RefundState
 from app.store.reconciliation_sql import ReconciliationGroup
@@ -128,6 +128,18 @@ class ReconciliationRowOut(BodyOut):
     payment: ReconciledPaymentOut | None = Field(description="支付单 · With refunds by others and overdrawn payments.")
 
 
+class BillOut(BodyOut):
+    """渠道账单: how a built-in account stands with the channel's own list of that day."""
+
+    account_id: str = Field(description="渠道账户编号.")
+    channel: Channel = Field(description="支付渠道.")
+    state: BillState = Field(
+        description="账单状态 · `read`: held against our refunds; `missing`: it never came, so compare by hand."
+    )
+    refunds: int | None = Field(description="账单所列退款笔数 · null: it was not read.")
+    read_at: str | None = Field(description="核对时间.")
+
+
 class ReconciliationOut(BodyOut):
     """对账报告 of a day, as its refunds stand now."""
 
@@ -135,5 +147,8 @@ class ReconciliationOut(BodyOut):
     channel: Channel | None = Field(description="支付渠道 · null: all channels.")
     as_of: str = Field(description="统计时刻 · The report shows what was known then.")
     totals: TotalsOut = Field(description="各组合计.")
+    bills: list[BillOut] = Field(
+        description="渠道账单 · Of the accounts whose bills this service reads; others are held against it by you."
+    )
     rows: list[ReconciliationRowOut] = Field(description="明细 · By group, in the order of the totals.")
     next_cursor: str | None = Field(description="下一页游标 · null on the last page.")

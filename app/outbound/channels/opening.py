@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from app.models.closed_sets import ChannelKind
 from app.outbound.channels import alipay, epay, wechat_pay
@@ -10,7 +10,18 @@ from app.outbound.channels.adapter import Adapter
 from app.outbound.channels.credentials import CredentialsInvalid
 from app.outbound.channels.exchange import Exchange, Reply, Request, Unanswered
 
-__all__ = ["ChannelUrls", "Credentials", "CredentialsInvalid", "NoExchange", "open_adapter", "read_credentials"]
+__all__ = [
+    "WITH_BILLS",
+    "ChannelUrls",
+    "Credentials",
+    "CredentialsInvalid",
+    "NoExchange",
+    "open_adapter",
+    "read_credentials",
+]
+
+WITH_BILLS: Final = frozenset({ChannelKind.WECHAT_PAY, ChannelKind.ALIPAY})
+"""The kinds whose `refunds_of_day` can tell anything."""
 
 
 @dataclass(frozen=True, slots=True)
