@@ -161,7 +161,7 @@ async def claimed_once(
     """The request, once under each of its keys."""
     fingerprint = idempotency.fingerprint(request.method, request.url.path, document_of(request))
     replay = None
-    for key in keys:
+    for key in sorted(keys):  # two requests that name the same two keys wait for each other in one order
         found = await idempotency.claim(connection, sealer, caller.site.site_id, key, fingerprint, now=caller.now)
         replay = replay if found is None else _replayed(found)
     return Once(connection, sealer, caller, keys, replay)

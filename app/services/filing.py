@@ -52,7 +52,9 @@ async def file_case(
     _refuse_the_future(filing.claim, now)
     cases = CaseStore(connection, site_id)
     if filing.told != NOTHING_TOLD:
-        await put_records(connection, site_id, filing.told, now)
+        await put_records(
+            connection, site_id, filing.told, now, order_no=filing.order_no, payment_nos=filing.payment_nos
+        )
     if not filing.told.orders:  # else it is locked: whoever tells records of it meanwhile finds the case
         await cases.lock_order(filing.order_no)
     on_file = await cases.read_for_judgement(

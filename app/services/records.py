@@ -42,14 +42,23 @@ async def _book_deposits(connection: Connection, site_id: UUID, puts: Sequence[P
     await book_told(DepositStore(connection, site_id), told, now)
 
 
-async def put_records(connection: Connection, site_id: UUID, told: Told, now: datetime) -> Sequence[Put]:
+async def put_records(
+    connection: Connection,
+    site_id: UUID,
+    told: Told,
+    now: datetime,
+    *,
+    order_no: str | None = None,
+    payment_nos: Sequence[str] = (),
+) -> Sequence[Put]:
     """The same for many records, all or none. Invalid if one number comes with two contents.
 
+    `order_no`, `payment_nos`: what a claim names beside them is locked in the same turn.
     A deposit told by them is booked when a case of the merchant's next moves it. Answers with orders, payments,
     deliveries and merchants, each in the order given.
     """
     store = RecordStore(connection, site_id)
-    puts = await store.put_all(told, now)
+    puts = await store.put_all(told, now, order_no=order_no, payment_nos=payment_nos)
     if _bears_on_earlier(told, puts):
         await RejudgingStore(connection, site_id).enqueue(puts, now, locked=store.locked)
     return puts

@@ -16,26 +16,34 @@ def _lock(skip: str) -> TextClause:
     WITH subject AS MATERIALIZED (
         SELECT order_no FROM cases WHERE site_id = :site_id AND case_id = :case_id
     ),
+    concerned AS MATERIALIZED (
+        SELECT order_no FROM orders WHERE site_id = :site_id AND order_no = ANY(ARRAY({_ORDER_NOS}))
+    ),
     ordered AS MATERIALIZED (
-        SELECT order_no FROM orders WHERE site_id = :site_id AND order_no = (SELECT order_no FROM subject)
-        FOR UPDATE {skip}
+        SELECT order_no FROM orders WHERE site_id = :site_id AND order_no = ANY(ARRAY(SELECT order_no FROM concerned))
+        ORDER BY order_no FOR UPDATE {skip}
     ),
     paid AS MATERIALIZED (
         SELECT payment_no FROM payments
         WHERE site_id = :site_id AND payment_no = ANY(ARRAY({_PAYMENT_NOS}))
-          AND (SELECT count(*) FROM ordered) >= 0
+          AND (SELECT count(*) FROM ordered) = (SELECT count(*) FROM concerned)
         ORDER BY payment_no FOR UPDATE
     ),
     held AS MATERIALIZED (
         SELECT case_id FROM cases
         WHERE site_id = :site_id AND case_id = :case_id AND (SELECT count(*) FROM paid) >= 0
+          AND (SELECT count(*) FROM ordered) = (SELECT count(*) FROM concerned)
         FOR UPDATE {skip}
     )
-    SELECT (SELECT count(*) FROM held) = 1 AND (SELECT count(*) FROM ordered) = (
-        SELECT count(*) FROM orders WHERE site_id = :site_id AND order_no = (SELECT order_no FROM subject)
-    )""")  # noqa: S608 - no value is among the parts
+    SELECT count(*) = 1 FROM held""")  # noqa: S608 - no value is among the parts
 
 
+_ORDER_NOS = """
+            SELECT order_no FROM subject
+            UNION SELECT p.order_no FROM case_payments n
+            JOIN payments p ON p.site_id = n.site_id AND p.payment_no = n.payment_no
+            WHERE n.site_id = :site_id AND n.case_id = :case_id
+        """
 _PAYMENT_NOS = """
             SELECT payment_no FROM payments WHERE site_id = :site_id AND order_no = (SELECT order_no FROM subject)
             UNION ALL SELECT payment_no FROM case_payments WHERE site_id = :site_id AND case_id = :case_id

@@ -67,12 +67,18 @@ _CLAIM = statement(f"""
     JOIN sites s ON s.site_id = :site_id
     ORDER BY e.event_id""")  # noqa: S608 - as above
 
+# The endpoints come before their dispatches, as for who switches one off and cancels what was on its way.
 # A result that comes after its lease ran out and the event was leased again changes nothing, unless it is a success.
 _RECORD = statement("""
     WITH given AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:results AS jsonb)) AS g(
             event_id uuid, endpoint_id uuid, attempt integer, state text, next_attempt_at timestamptz,
             started_at timestamptz, duration_ms integer, status_code integer, error text, excerpt text)
+    ),
+    held AS MATERIALIZED (
+        SELECT endpoint_id FROM webhook_endpoints
+        WHERE site_id = :site_id AND endpoint_id = ANY(ARRAY(SELECT endpoint_id FROM given))
+        ORDER BY endpoint_id FOR UPDATE
     ),
     tried AS (
         INSERT INTO webhook_attempts (site_id, event_id, endpoint_id, n, started_at, duration_ms, status_code, error,
@@ -81,7 +87,7 @@ _RECORD = statement("""
                    SELECT coalesce(max(a.n), 0) FROM webhook_attempts a
                    WHERE a.site_id = :site_id AND a.event_id = g.event_id AND a.endpoint_id = g.endpoint_id),
                g.started_at, g.duration_ms, g.status_code, g.error, g.excerpt
-        FROM given g
+        FROM given g WHERE (SELECT count(*) FROM held) >= 0
         ON CONFLICT DO NOTHING
     ),
     done AS (
@@ -90,6 +96,7 @@ _RECORD = statement("""
         FROM given g
         WHERE d.site_id = :site_id AND d.event_id = g.event_id AND d.endpoint_id = g.endpoint_id
           AND d.state = 'pending' AND (d.attempts = g.attempt OR g.state = 'delivered')
+          AND (SELECT count(*) FROM held) >= 0
         RETURNING d.event_id, d.endpoint_id, d.case_id, d.sequence, d.state
     ),
     released AS (

@@ -1,5 +1,7 @@
 """Connections: how they are made, and what their failures mean to a caller."""
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias, TypeVar
@@ -29,7 +31,8 @@ SETTINGS = {
 }
 SECONDS_TO_CONNECT = 2
 SECONDS_FOR_A_CONNECTION = 2
-ATTEMPTS = 3
+PAUSES = (0.02, 0.1)  # seconds between the attempts of what collides
+ATTEMPTS = len(PAUSES) + 1
 
 LOCK_NOT_AVAILABLE = "55P03"
 REPEATABLE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
@@ -77,9 +80,10 @@ async def in_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection], 
 
 async def repeated(attempt: Callable[[], Awaitable[Result]]) -> Result:
     """What `attempt`, a transaction in itself, returns; made up to 3 times where it collides. Raises Busy."""
-    for _ in range(ATTEMPTS - 1):
+    for pause in PAUSES:
         with suppress(Collided):
             return await attempt()
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that two do not meet again
     return await attempt()
 
 

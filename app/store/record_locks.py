@@ -32,20 +32,38 @@ _TOUCHED: Final = {
     ),
 }
 
+_ALSO: Final = "SELECT CAST(:order_no AS text) WHERE :order_no IS NOT NULL"
+NAMED_PAYMENTS: Final = "named_payments"
+
+
+def named_payments(after: str) -> str:
+    """Locks the payments given, those of `:payment_nos`, and those of the order `:order_no`, all in one turn."""
+    return f"""
+        {NAMED_PAYMENTS} AS MATERIALIZED (
+            SELECT payment_no FROM payments
+            WHERE site_id = :site_id AND payment_no = ANY(ARRAY(
+                SELECT payment_no FROM given_payments
+                UNION ALL SELECT unnest(:payment_nos)
+                UNION ALL SELECT payment_no FROM payments WHERE site_id = :site_id AND order_no = :order_no
+            )) AND (SELECT count(*) FROM {after}) >= 0
+            ORDER BY payment_no FOR UPDATE
+        )"""  # noqa: S608 - every name is ours
+
 
 def touches_orders(kinds: Collection[RecordKind]) -> bool:
     """Whether records of these kinds bear on orders."""
     return not _TOUCHED.keys().isdisjoint(kinds)
 
 
-def locks(kinds: Collection[RecordKind]) -> str:
+def locks(kinds: Collection[RecordKind], *, also: bool = False) -> str:
     """The parts of a statement that lock all orders which the records given bear on; `claimed` is the last to run.
 
     Those are the orders given, those that payments and deliveries name or named before, and those that got the same
     card. Who creates one shares the claim with others who create: the index of numbers keeps them apart. Who only names
-    an order that is not there, or gives out a card, claims the number alone.
+    an order that is not there, or gives out a card, claims the number alone. `also`: the order of `:order_no`, too.
     """
-    touched = " UNION ".join(part for kind in RecordKind for part in _TOUCHED.get(kind, ()) if kind in kinds)
+    parts = [part for kind in RecordKind for part in _TOUCHED.get(kind, ()) if kind in kinds]
+    touched = " UNION ".join([*parts, _ALSO] if also else parts)
     return f"""
         touched AS MATERIALIZED ({touched}),
         {HELD_ORDERS} AS MATERIALIZED (

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from app.models.closed_sets import RecordKind
 from app.models.records import Delivery, Merchant, Order, Payment
-from app.store.record_locks import CLAIMED, HELD_ORDERS, locks, touches_orders
+from app.store.record_locks import CLAIMED, HELD_ORDERS, NAMED_PAYMENTS, locks, named_payments, touches_orders
 from app.store.statement import statement
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -27,7 +27,8 @@ _OURS = (
 class Shape:
     """What the statements need to know of one kind. `told`: the columns that the site fills, its number first.
 
-    `frozen`: when a record must not be changed so, in terms of `t` (stored) and `{g}` (given).
+    `frozen`: when a record must not be changed so, in terms of `t` (stored) and `{g}` (given). `follows`: what of ours
+    follows from a change, as assignments in terms of `t` and `EXCLUDED`.
     """
 
     kind: RecordKind
@@ -36,24 +37,30 @@ class Shape:
     told: tuple[str, ...]
     types: str
     frozen: str = "false"
+    follows: str = ""
 
     def each(self, alias: str) -> str:
         """The told columns of one table alias."""
         return ", ".join(f"{alias}.{column}" for column in self.told)
 
 
-def _shape(kind: RecordKind, table: FromClause, key: str, frozen: str = "false") -> Shape:
+def _shape(kind: RecordKind, table: FromClause, key: str, frozen: str = "false", follows: str = "") -> Shape:
     told = (key, *(column.name for column in table.columns if column.name not in (key, *_OURS)))
     types = ", ".join(f"{name} {table.columns[name].type.compile(_DIALECT)}" for name in told)
-    return Shape(kind, str(table), key, told, types, frozen)
+    return Shape(kind, str(table), key, told, types, frozen, follows)
 
 
 # A payment on which a refund is promised stays where it is: the promise names its order's case and its channel.
 _PROMISED_ELSEWHERE = "t.reserved_amount > 0 AND (t.order_no, t.channel) IS DISTINCT FROM ({g}.order_no, {g}.channel)"
+# Of a payment that was larger than it was told to be at first, less is overdrawn. Telling it never overdraws more.
+_STILL_OVERDRAWN = """overdrawn_amount = least(t.overdrawn_amount, greatest(
+    0, greatest(EXCLUDED.refunded_amount, t.found_amount) + t.reserved_amount - EXCLUDED.amount)),"""
 
 SHAPES = {
     RecordKind.ORDER: _shape(RecordKind.ORDER, Order.__table__, "order_no"),
-    RecordKind.PAYMENT: _shape(RecordKind.PAYMENT, Payment.__table__, "payment_no", _PROMISED_ELSEWHERE),
+    RecordKind.PAYMENT: _shape(
+        RecordKind.PAYMENT, Payment.__table__, "payment_no", _PROMISED_ELSEWHERE, _STILL_OVERDRAWN
+    ),
     RecordKind.DELIVERY: _shape(RecordKind.DELIVERY, Delivery.__table__, "delivery_no"),
     RecordKind.MERCHANT: _shape(RecordKind.MERCHANT, Merchant.__table__, "merchant_id"),
 }
@@ -76,17 +83,20 @@ def put_all_kinds() -> TextClause:
     shapes = tuple(SHAPES.values())
     parts, before = [], _first(shapes)
     for shape in shapes:
+        if shape.kind is RecordKind.PAYMENT and before is not None:
+            parts.append(named_payments(before))
+            before = NAMED_PAYMENTS
         parts.append(_written(shape, locked=shape.kind in LOCKED_BY_ALL, after=before))
         before = f"put_{shape.table}"
-    return _put(shapes, parts)
+    return _put(shapes, parts, also=True)
 
 
-def _put(shapes: Sequence[Shape], written: Sequence[str]) -> TextClause:
+def _put(shapes: Sequence[Shape], written: Sequence[str], *, also: bool = False) -> TextClause:
     """What is given, the locks that it needs, the writing of each kind, and the answers."""
     kinds = [shape.kind for shape in shapes]
     parts, answers = [*map(_given, shapes)], [*map(_answer, shapes)]
     if touches_orders(kinds):
-        parts.append(locks(kinds))
+        parts.append(locks(kinds, also=also))
         answers.append(_LOCKED)
     parts.extend(written)
     return statement(f"WITH {', '.join(parts)} {' UNION ALL '.join(answers)}")
@@ -128,7 +138,7 @@ def _written(shape: Shape, *, locked: bool, guard: str = "", after: str | None) 
             WHERE g.{key} NOT IN (SELECT {key} FROM held_{table} WHERE same) {guard} {wait}
             ORDER BY g.{key}
             ON CONFLICT (site_id, {key}) DO UPDATE
-            SET {updates}, version = t.version + 1, updated_at = EXCLUDED.updated_at
+            SET {updates}, {shape.follows} version = t.version + 1, updated_at = EXCLUDED.updated_at
             WHERE ({shape.each("t")}) IS DISTINCT FROM ({shape.each("EXCLUDED")})
               AND NOT ({shape.frozen.format(g="EXCLUDED")})
             RETURNING t.*

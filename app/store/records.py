@@ -83,10 +83,15 @@ class RecordStore:
         fall below what is refunded and promised on it, or would leave the order or channel of a promise.
         """
         many = {kind: _once_each(kind, records)}
-        return _in_order_given({kind: records}, await self._put(_PUT[kind], many, now, expected))
+        return _in_order_given({kind: records}, await self._put(_PUT[kind], many, now, {"expected": expected}))
 
-    async def put_all(self, told: Told, now: datetime) -> list[Put]:
-        """The same for all kinds in one statement; orders are written, or else locked, first."""
+    async def put_all(
+        self, told: Told, now: datetime, *, order_no: str | None = None, payment_nos: Sequence[str] = ()
+    ) -> list[Put]:
+        """The same for all kinds in one statement; orders are written, or else locked, first.
+
+        What the caller locks next is locked in the same turn: the order named, its payments, and those named.
+        """
         many: dict[RecordKind, Sequence[RecordRow]] = {
             RecordKind.ORDER: told.orders,
             RecordKind.PAYMENT: told.payments,
@@ -94,7 +99,8 @@ class RecordStore:
             RecordKind.MERCHANT: told.merchants,
         }
         unique = {kind: _once_each(kind, records) for kind, records in many.items()}
-        return _in_order_given(many, await self._put(_PUT_ALL, unique, now, None))
+        named = {"order_no": order_no, "payment_nos": list(payment_nos)}
+        return _in_order_given(many, await self._put(_PUT_ALL, unique, now, named))
 
     async def get(self, row: type[Row], record_no: str) -> Stored[Row] | None:
         """`get(OrderRow, "A-1001")`: the record as it stands."""
@@ -109,17 +115,15 @@ class RecordStore:
         return [RecordVersionRow(row.version, json.loads(row.record), row.recorded_at) for row in found]
 
     async def _put(
-        self, put: TextClause, many: Mapping[RecordKind, Sequence[RecordRow]], now: datetime, expected: int | None
+        self, put: TextClause, many: Mapping[RecordKind, Sequence[RecordRow]], now: datetime, more: Mapping[str, Any]
     ) -> dict[tuple[RecordKind, str], Put]:
         documents = {SHAPES[kind].table: _MANY[kind].dump_json(records).decode() for kind, records in many.items()}
-        parameters = {"site_id": self._site_id, "now": now, **documents}
-        if len(many) == 1:
-            parameters["expected"] = expected
+        parameters = {"site_id": self._site_id, "now": now, **documents, **more}
         for _ in range(_TRIES):
             found = await self._execute(put, parameters)
             self._locked.update(each["record_no"] for each in found if each["kind"] == LOCKED)
             answers = [each for each in found if each["kind"] != LOCKED]
-            _check(answers, expected)
+            _check(answers, more.get("expected"))
             # One that was neither there nor written was told in the same words by somebody else at this very moment.
             if all(answer["same"] or answer["written"] for answer in answers):
                 return {(RecordKind(answer["kind"]), answer["record_no"]): _put_of(answer) for answer in answers}

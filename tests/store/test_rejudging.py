@@ -14,7 +14,7 @@ from app import ids
 from app.models.closed_sets import RecordKind
 from app.rules.lifecycle import UNDECIDED, CaseStatus
 from app.services.records import put_record, put_records
-from app.store.engine import transaction
+from app.store.engine import Collided, transaction
 from app.store.record_rows import RecordRow, Told
 from app.store.records import RecordStore, kind_of
 from app.store.rejudging import RejudgingStore
@@ -327,15 +327,15 @@ async def test_new_orders_do_not_wait_for_each_other(engine: AsyncEngine) -> Non
         await put_records(two, SITE, replace(others, deliveries=(), merchants=()), NOW)
 
 
-async def test_an_order_that_comes_to_light_late_is_searched_once_more(engine: AsyncEngine) -> None:
-    """Somebody files on an order which was not there when a payment that names it was written."""
-    async with transaction(engine) as connection:
+async def test_an_order_that_comes_to_light_late_is_not_waited_for(engine: AsyncEngine) -> None:
+    """Somebody files on an order which was not there when a payment that names it was written.
+
+    To wait for it now would be out of turn; begun again, it is locked in turn.
+    """
+    async with engine.connect() as connection:
         store = RecordStore(connection, SITE)
         puts = await store.put(kind_of(PAYMENT), [PAYMENT], NOW)
         assert store.locked == frozenset()
-
-        async def finish() -> None:
-            await RejudgingStore(connection, SITE).enqueue(puts, NOW, locked=store.locked)
 
         async with transaction(engine) as other:
             # Not by way of the store, which would wait: as if it had been created when the payment was being written.
@@ -350,9 +350,14 @@ async def test_an_order_that_comes_to_light_late_is_searched_once_more(engine: A
             )
         async with transaction(engine) as filing:
             await claimed(filing)
-            task = asyncio.create_task(finish())
-            await until_somebody_waits(engine)
-        await task
+            with pytest.raises(Collided):
+                await RejudgingStore(connection, SITE).enqueue(puts, NOW, locked=store.locked)
+            await connection.rollback()
+    async with transaction(engine) as connection:
+        store = RecordStore(connection, SITE)
+        again = await store.put(kind_of(PAYMENT), [PAYMENT], NOW)
+        assert store.locked == frozenset({"A-1"})
+        await RejudgingStore(connection, SITE).enqueue(again, NOW, locked=store.locked)
         assert len(await due(connection)) == 1
 
 
