@@ -12,6 +12,7 @@ from pathlib import Path
 from launcher.accounts import Account
 from launcher.binaries import major_version
 from launcher.children import call
+from launcher.memory import THROWAWAY
 from launcher.places import write_secret
 from launcher.refusals import LaunchRefused
 
@@ -59,10 +60,13 @@ def durable_folder(kept: Path, account: Account | None) -> Path:
 
 
 @contextmanager
-def throwaway_folder(kept: Path, account: Account | None) -> Iterator[Path]:
-    """A new folder, gone with its content at the end; in `kept`, or in the machine's temporary folder as above."""
+def throwaway_folder(kept: Path, account: Account | None, memory: Path | None) -> Iterator[Path]:
+    """A new folder, gone with its content at the end: in `memory`, else in `kept`, or in the machine's temporary
+    folder where the server cannot get to `kept`.
+    """
     reachable = account is None or account.can("-x", kept)
-    folder = Path(tempfile.mkdtemp(prefix="kmr-postgres-", dir=kept if reachable else None)).resolve()
+    place = memory or (kept if reachable else None)
+    folder = Path(tempfile.mkdtemp(prefix=THROWAWAY, dir=place)).resolve()
     try:
         _passable(folder)
         yield folder

@@ -35,6 +35,12 @@ Settings, all optional 可选的环境变量:
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+# A process and a Postgres for each core that we may use, up to four; `-n auto` may count two threads of a core once.
+# The tests of a file stay together, since some share a service; and the order is kept, in which short files come last,
+# so that no process waits long for the other.
+_PROCESSES = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+SIDE_BY_SIDE = ("-n", str(_PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder")
+
 Command = Callable[[Places, Mapping[str, str], Sequence[str]], int]
 
 
@@ -71,7 +77,7 @@ def test(here: Places, environ: Mapping[str, str], arguments: Sequence[str]) -> 
     """Checks, then pytest; with arguments pytest alone. pytest's closing line is the last on standard output."""
     python = ensure_environment(here, Level.DEV, environ)
     failing = [] if arguments else run_checks(here, environ)
-    status = attached([str(python), "-m", "pytest", *arguments], environ=environ, cwd=here.checkout)
+    status = attached([str(python), "-m", "pytest", *(arguments or SIDE_BY_SIDE)], environ=environ, cwd=here.checkout)
     if failing:
         print(f"./run check: {', '.join(failing)}: FAIL", file=sys.stderr)
     return status or int(bool(failing))

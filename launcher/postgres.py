@@ -14,6 +14,7 @@ from launcher.accounts import database_account
 from launcher.binaries import find_binaries
 from launcher.children import Child, start
 from launcher.cluster import ADMIN, ROLE, Home, durable_folder, ensure_cluster, throwaway_folder
+from launcher.memory import memory_folder
 from launcher.occupancy import clear_remains, sole_use
 from launcher.places import Places, make_kept, places
 from launcher.ports import free_port
@@ -35,8 +36,16 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-# What is thrown away at the end need not survive a power cut.
-_THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+# What is thrown away at the end need not survive a power cut, and should not fill the memory with its log.
+_THROWAWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "128MB",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ def started(data_dir: Path, *, throwaway: bool, environ: Mapping[str, str]) -> I
 def _home(data_dir: Path, *, throwaway: bool) -> Iterator[Home]:
     account = database_account(data_dir / "postgres" / "cluster")
     if throwaway:
-        with throwaway_folder(data_dir, account) as folder:
+        with throwaway_folder(data_dir, account, memory_folder()) as folder:
             yield Home(folder, account)
     else:
         yield Home(durable_folder(data_dir, account), account)

@@ -211,15 +211,15 @@ def test_hostile_bodies_cost_no_more_than_honest_ones_of_their_size(name: str) -
 
 
 def _seconds(body: bytes) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()  # whoever else is at work does not count
     refusal_of(body)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 def _seconds_of_loads(body: bytes) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     json.loads(body)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 def test_the_decoders_error_and_the_body_it_carries_are_let_go() -> None:

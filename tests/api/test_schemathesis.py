@@ -66,7 +66,7 @@ def _start(settings: dict[str, str]) -> subprocess.Popen[bytes]:
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     checks = {"SCHEMATHESIS_HOOKS": "tests.api.schemathesis_checks", "PYTHONPATH": str(CHECKOUT)}
     return subprocess.run(
-        command, cwd=folder, env={**os.environ, **checks}, capture_output=True, text=True, timeout=150, check=False
+        command, cwd=folder, env={**os.environ, **checks}, capture_output=True, text=True, timeout=400, check=False
     )
 
 

@@ -34,7 +34,7 @@ class Adapter:
 
     def next(self) -> Arrival:
         """The next arrival; queue.Empty if none comes in time."""
-        return self.arrivals.get(timeout=20)
+        return self.arrivals.get(timeout=90)
 
 
 @contextmanager

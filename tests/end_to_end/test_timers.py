@@ -27,7 +27,7 @@ from tests.store.timer_rows import add_due_cases
 
 ONE_DAY_AND_MORE = timedelta(hours=25)
 SECONDS_TO_STOP = 10
-SECONDS_TO_WAIT = 60
+SECONDS_TO_WAIT = 240
 # Where a worker is stopped on its way: the case is locked, and the next thing that it needs is held by somebody else.
 BEFORE_THE_EFFECT = "SELECT FROM case_timers WHERE kind = 'due' AND name = 'evidence_supplement' FOR UPDATE"
 WITHIN_THE_EFFECT = "LOCK TABLE events IN SHARE MODE"

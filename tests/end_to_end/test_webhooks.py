@@ -21,7 +21,7 @@ def call(live: Live, method: str, path: str, body: dict[str, Any] | None = None,
         json=body,
         headers={"Authorization": f"Bearer {live.key}", **headers},
         trust_env=False,
-        timeout=20,
+        timeout=90,
     )
     assert answer.status_code < 300, answer.text
     document: dict[str, Any] = answer.json() if answer.content else {}

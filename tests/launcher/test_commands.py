@@ -1,6 +1,7 @@
 """`./run` itself: what it says, and what it hands on."""
 
 import ast
+import hashlib
 import os
 import signal
 import socket
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.checks import Check, run_checks
+from launcher.checks import CHECKS, Check, run_checks
 from launcher.children import start
-from launcher.commands import COMMANDS, USAGE
-from launcher.places import CHECKOUT, places
+from launcher.commands import COMMANDS, SIDE_BY_SIDE, USAGE
+from launcher.places import CHECKOUT, Places, places
 from launcher.ports import free_port, refuse_taken_port
 from launcher.refusals import LaunchRefused
 from tests.launcher.waiting import alive, descendants, eventually
@@ -117,6 +118,31 @@ def test_arguments_go_to_pytest_alone_and_its_closing_line_comes_last() -> None:
     assert said.returncode == 0
     assert said.stdout.splitlines()[-1].startswith("3 passed in ")
     assert "dependencies" not in said.stdout
+
+
+def test_so_it_does_where_processes_share_the_tests() -> None:
+    this = "tests/launcher/test_commands.py::test_help_names_every_command"
+    said = _run("test", *SIDE_BY_SIDE, "-q", "--no-header", "-p", "no:cacheprovider", this)
+    assert said.returncode == 0
+    assert "bringing up nodes" in said.stdout
+    assert said.stdout.splitlines()[-1].startswith("3 passed in ")
+
+
+def test_without_arguments_processes_share_the_tests(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Checks and pytest are stood in for: both would take minutes, and this test is one of those that it runs."""
+    program = tmp_path / ".venv" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
+    for each in [program, *(program.with_name(check.program) for check in CHECKS)]:
+        each.write_bytes(program.read_bytes())
+        each.chmod(0o755)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "dev.txt").touch()
+    (tmp_path / ".venv" / ".locked-dev").write_text(hashlib.sha256(b"").hexdigest())
+
+    assert COMMANDS["test"](Places(tmp_path, tmp_path), {}, []) == 3
+
+    assert capfd.readouterr().out.splitlines()[-1] == " ".join(["-m", "pytest", *SIDE_BY_SIDE])
 
 
 def test_pytests_failure_is_the_commands() -> None:

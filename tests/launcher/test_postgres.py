@@ -13,7 +13,7 @@ import pytest
 
 from launcher.accounts import Account, database_account
 from launcher.binaries import find_binaries
-from launcher.cluster import durable_folder
+from launcher.cluster import durable_folder, throwaway_folder
 from launcher.occupancy import clear_remains, processes_in
 from launcher.places import places
 from launcher.postgres import Server, running
@@ -99,8 +99,19 @@ async def test_a_wrong_password_is_refused(folder: Path) -> None:
 async def test_a_throwaway_server_leaves_no_files(folder: Path) -> None:
     with running(folder, throwaway=True) as server:
         assert await _value(_plain(server), "SHOW fsync") == "off"
-        assert _names(folder) > {"logs"}
+        lies_in = Path(str(await _value(server.admin_url("kmr"), "SHOW data_directory"))).parent
+        assert (lies_in / "lock").exists()
+    assert not lies_in.exists()
     assert _names(folder) == {"logs"}
+
+
+@pytest.mark.parametrize("roomy", [True, False])
+def test_a_throwaway_cluster_lies_in_memory_where_there_is_room(folder: Path, roomy: bool) -> None:
+    memory = folder / "memory"
+    memory.mkdir()
+    with throwaway_folder(folder, None, memory if roomy else None) as made:
+        assert made.parent == (memory if roomy else folder).resolve()
+    assert not made.exists()
 
 
 async def test_secrets_can_be_read_by_their_owner_alone(folder: Path) -> None:

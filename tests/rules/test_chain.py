@@ -218,7 +218,7 @@ def test_a_first_contact_is_negotiation() -> None:
 # --- pieces
 
 
-@pytest.mark.parametrize("kind", set(EvidenceKind) - {EvidenceKind.CHAT_LOG})
+@pytest.mark.parametrize("kind", sorted(set(EvidenceKind) - {EvidenceKind.CHAT_LOG}))
 def test_a_piece_of_each_kind_has_its_place(kind: EvidenceKind) -> None:
     drawn = replace(NOTHING, evidence=(a_piece(kind, party=Party.MERCHANT),))
     links, outside = chain(drawn), outside_the_chain(standing(drawn))

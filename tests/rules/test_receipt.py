@@ -132,7 +132,7 @@ def test_what_the_buyer_wrote_is_part_of_what_is_hashed() -> None:
         (AS_OF + timedelta(microseconds=120), '"2026-04-13T07:00:00.000120Z"'),
         ((), "[]"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
 def test_the_canonical_form_has_one_spelling(value: object, text: str) -> None:
     assert canonical_json(value) == text

@@ -112,7 +112,7 @@ async def until_somebody_waits(engine: AsyncEngine) -> None:
     """Until a statement in this database waits for a lock."""
     waiting = text("""
         SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()""")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with transaction(engine) as connection:
                 if await connection.scalar(waiting):
