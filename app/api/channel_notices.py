@@ -1,17 +1,22 @@
 """Where channels send their notices. The only calls of the service that need no key: what counts is the signature."""
 
+from contextlib import suppress
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.dependencies import Keys, Transaction
-from app.errors import Malformed, NotFound, TooLarge
+from app.errors import Busy, Malformed, NotFound, TooLarge, Unavailable
 from app.ids import read
 from app.outbound.channels.said import Notice
 from app.services.channel_accounts import ACCOUNT
 from app.services.channel_notices import take_in
+from app.services.reconciling import raise_overdrawn
+from app.store.engine import Engine
 
 MOST_BYTES = 64 * 1024
 
@@ -47,8 +52,20 @@ async def _received(
         query=dict(request.query_params),
         body=body,
     )
-    reply = await take_in(connection, keyring, site, account, notice)
-    return Response(reply.body, reply.status, dict(reply.headers))
+    heard = await take_in(connection, keyring, site, account, notice)
+    return Response(
+        heard.reply.body,
+        heard.reply.status,
+        dict(heard.reply.headers),
+        background=BackgroundTask(_raise, request.app.state.engine, site, heard.contradicted),
+    )
+
+
+async def _raise(engine: Engine, site_id: UUID, payment_no: str | None) -> None:
+    """Promises of other cases hear of it once the notice is taken in. Should that be lost, the bill says it again."""
+    if payment_no is not None:
+        with suppress(Busy, Unavailable):
+            await raise_overdrawn(engine, site_id, payment_no)
 
 
 Received = Annotated[Response, Depends(_received)]

@@ -112,6 +112,13 @@ class Reporting:
     cases: CaseStore
     request: Request
     once: Once
+    is_signed: bool
+
+    def require_name(self, refund_no: str | None) -> None:
+        """A signature does not cover the path: a report that is signed says itself which refund it is of. Invalid."""
+        if self.is_signed and refund_no is None:
+            en, zh = "A signed report names its refund.", "签名的上报须写明退款单号。"
+            raise Invalid(Fault("/refund_no", "refund_no_missing", en=en, zh=zh))
 
 
 def _header(name: str) -> Any:
@@ -130,8 +137,7 @@ async def _reporting(
 ) -> Reporting:
     """Where the site wants signatures, this one is checked first.
 
-    What is signed does not name the path, so that the id of a signed report always serves as a key, too: sent to
-    another refund, it is another request under the same key.
+    The id of a signed report always serves as a key, too: in the minutes for which a signature counts, it counts once.
     """
     signed, body = _signed(request), await request.body()
     message_id = await require_signature(connection, sealer, caller.site.site_id, signed, body, now=caller.now)
@@ -139,7 +145,7 @@ async def _reporting(
     if not keys:
         raise IdempotencyKeyMissing
     claimed = await claimed_once(request, connection, sealer, caller, keys)
-    return Reporting(CaseStore(connection, caller.site.site_id), request, claimed)
+    return Reporting(CaseStore(connection, caller.site.site_id), request, claimed, message_id is not None)
 
 
 def _signed(request: Request) -> Signed | None:
@@ -172,12 +178,13 @@ async def report_result(
     kept, and raised as `refund.conflict`.
 
     Where the site has a reporting secret (`POST /v1/reporting-secret`), the request must be signed with it as Standard
-    Webhooks says; `webhook-id` may then stand for the `Idempotency-Key`.
+    Webhooks says, and name its `refund_no`; `webhook-id` may then stand for the `Idempotency-Key`.
     """
     if reporting.once.replay is not None:
         return reporting.once.replay
+    reporting.require_name(body.refund_no)
     cases, key = reporting.cases, read(REFUND, refund_id)
-    await refunds.require_adapter(cases, key)
+    await refunds.require_adapter(cases, key, body.refund_no)
     taken = await refunds.report(cases, key, body.report(), ReportSource.ADAPTER)
     view = await refunds.get(cases, key)
     refused = _refused(taken, view)

@@ -12,7 +12,7 @@ from app.rules.facts import Channel
 
 
 class ChannelAccount(OfSite, Base):
-    """渠道账户. `credentials` are sealed."""
+    """渠道账户. `credentials` are sealed; `identity` is what they are credentials of, whatever the keys."""
 
     __tablename__ = "channel_accounts"
     __table_args__ = table_args(
@@ -26,6 +26,7 @@ class ChannelAccount(OfSite, Base):
     kind: Mapped[str]
     channel: Mapped[str]
     label: Mapped[str]
+    identity: Mapped[str]
     credentials: Mapped[bytes] = mapped_column(LargeBinary)
     enabled: Mapped[bool] = mapped_column(Boolean)
     created_at: Mapped[datetime]
@@ -42,6 +43,7 @@ class ChannelBill(OfSite, Base):
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     state: Mapped[str]
+    first_asked_at: Mapped[datetime]
     leased_until: Mapped[datetime]
     refunds: Mapped[int | None] = mapped_column(Integer)
     ended_at: Mapped[datetime | None]

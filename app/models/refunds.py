@@ -87,7 +87,9 @@ class Refund(OfSite, Base):
     next_step_at: Mapped[datetime | None]
     submitted_at: Mapped[datetime | None]
     asked: Mapped[int] = mapped_column(server_default=text("0"))
+    asked_at: Mapped[datetime | None]
     last_said: Mapped[str | None]
+    gone_before: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class RefundReport(OfSite, Base):
@@ -99,6 +101,7 @@ class RefundReport(OfSite, Base):
         UniqueConstraint("site_id", "refund_id", "digest"),
         Index(None, "site_id", "received_at", postgresql_where=text("verdict = 'conflict'")),
         one_of("source", ReportSource),
+        one_of("channel", Channel),
         one_of("state", RefundState),
         one_of("failure_code", FailureCode),
         one_of("verdict", ReportVerdict),
@@ -113,6 +116,8 @@ class RefundReport(OfSite, Base):
     amount: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str | None]
     channel_refund_no: Mapped[str | None]
+    payment_no: Mapped[str | None]
+    channel: Mapped[str | None]
     at: Mapped[datetime]
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]

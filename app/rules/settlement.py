@@ -197,7 +197,8 @@ def _is_repeated(refund: Standing, report: Report) -> bool:
 
 def _gives_another_reason(refund: Standing, report: Report) -> bool:
     """Whoever acts on a refund that has stopped goes by the last reason."""
-    return refund.failure is not None and report.failure is not None and refund.failure.code != report.failure.code
+    told = report.failure
+    return told is not None and (refund.failure is None or refund.failure.code != told.code)
 
 
 def _heard_at(refund: Standing, report: Report) -> datetime:

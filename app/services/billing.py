@@ -16,14 +16,14 @@ from app.rules.calendar import in_shanghai
 from app.rules.decision import instant
 from app.services.channel_accounts import ACCOUNT, Channels
 from app.services.reconciling import take_in_bill
-from app.store.bills import BillRow, BillStore
+from app.store.bills import BillRow, BillStore, ClaimedBill
 from app.store.channels import AccountRow, ChannelStore
 from app.store.engine import Engine, transaction
 from app.store.sites import SiteStore, all_sites, database_now
 
 # What is older is no longer offered by the channels, or was looked at by people long ago.
 MOST_DAYS: Final = 14
-PATIENCE: Final = 4
+PATIENCE: Final = timedelta(days=4)
 # Long enough to read any bill; also how long one that is not there is left alone.
 LEASE: Final = timedelta(hours=1)
 
@@ -80,15 +80,15 @@ async def _read_of(engine: Engine, channels: Channels, billed: Billed, now: date
     """In the order of days. One that is not there yet ends the round; one that never comes is passed over some day."""
     account = billed.account
     read = 0
-    while (day := await _claimed(engine, billed, now)) is not None:
+    while (claimed := await _claimed(engine, billed, now)) is not None:
         adapter = channels.adapter(billed.site_id, account.kind, account.credentials, billed.mode)
-        if not await _is_done(engine, billed, adapter, day, now):
+        if not await _is_done(engine, billed, adapter, claimed, now):
             break
         read += 1
     return read
 
 
-async def _claimed(engine: Engine, billed: Billed, now: datetime) -> date | None:
+async def _claimed(engine: Engine, billed: Billed, now: datetime) -> ClaimedBill | None:
     first = max(in_shanghai(billed.account.created_at).date(), first_readable(now))
     last = in_shanghai(now).date() - timedelta(days=1)
     async with transaction(engine) as connection:
@@ -96,15 +96,16 @@ async def _claimed(engine: Engine, billed: Billed, now: datetime) -> date | None
         return await bills.claim(billed.account.account_id, first=first, last=last, now=now, until=now + LEASE)
 
 
-async def _is_done(engine: Engine, billed: Billed, adapter: Adapter, day: date, now: datetime) -> bool:
-    """Whether the day needs no further look: its bill was read, or is no longer waited for."""
+async def _is_done(engine: Engine, billed: Billed, adapter: Adapter, claimed: ClaimedBill, now: datetime) -> bool:
+    """Whether the day needs no further look: its bill was read, or has been asked for in vain for long enough."""
+    day = claimed.day
     bill = await adapter.refunds_of_day(day, now)
     if isinstance(bill, tuple):
         await take_in_bill(engine, billed.site_id, bill, now)
         log.info("bill_read", **billed.told(day), count=len(bill))
         await _end(engine, billed, day, BillState.READ, len(bill))
         return True
-    if (in_shanghai(now).date() - day).days <= PATIENCE:
+    if now < claimed.first_asked_at + PATIENCE:
         log.info("bill_not_there", **billed.told(day))
         return False
     log.warning("bill_missing", **billed.told(day))
@@ -126,11 +127,13 @@ def first_readable(now: datetime) -> date:
 
 def bill_document(row: BillRow, day: date, now: datetime) -> dict[str, Any]:
     """How an account stands with its bill of a day."""
-    overlooked = BillState.AWAITED if day >= first_readable(now) else BillState.MISSING
+    state = row.state or BillState.AWAITED
+    if state is BillState.AWAITED and day < first_readable(now):
+        state = BillState.MISSING
     return {
         "account_id": ids.show(ACCOUNT, row.account_id),
         "channel": row.channel.value,
-        "state": (row.state or overlooked).value,
+        "state": state.value,
         "refunds": row.refunds,
-        "read_at": None if row.ended_at is None or row.state is not BillState.READ else instant(row.ended_at),
+        "read_at": None if row.ended_at is None or state is not BillState.READ else instant(row.ended_at),
     }

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from app import ids
-from app.errors import Fault, Invalid
+from app.errors import Conflict, Fault, Invalid
 from app.models.closed_sets import ChannelKind
 from app.outbound.channels.adapter import Adapter
 from app.outbound.channels.exchange import Exchange
@@ -111,6 +111,7 @@ async def register(
         kind=wish.kind,
         channel=wish.channel,
         label=wish.label,
+        identity=_read(wish.kind, wish.credentials).identity,
         credentials=_sealed(sealer, site_id, wish.kind, wish.credentials),
         enabled=wish.enabled,
         created_at=now,
@@ -131,9 +132,14 @@ async def change(
     now: datetime,
     expected: int | None = None,
 ) -> AccountRow:
-    """The changed account; what it was asked for already is followed to its end even when it is disabled."""
+    """The changed account; what it was asked for already is followed to its end even when it is disabled.
+
+    Conflict for credentials of another account: a refund would be looked for where nobody was asked for it, and paid.
+    """
     present = await accounts.get(account_id, lock=True)
     told = changes.credentials
+    if told is not None and _read(present.kind, told).identity != present.identity:
+        raise _another_account()
     wanted = replace(
         present,
         label=present.label if changes.label is None else changes.label,
@@ -151,6 +157,7 @@ def account_document(row: AccountRow) -> dict[str, Any]:
         "kind": row.kind.value,
         "channel": row.channel.value,
         "label": row.label,
+        "identity": row.identity,
         "enabled": row.enabled,
         "created_at": instant(row.created_at),
         "updated_at": instant(row.updated_at),
@@ -163,13 +170,24 @@ def new_nonce() -> str:
     return base64.b32encode(ids.random_bytes(20)).decode("ascii")
 
 
-def _sealed(sealer: Sealer, site_id: UUID, kind: ChannelKind, credentials: Mapping[str, Any]) -> bytes:
+def _another_account() -> Conflict:
+    return Conflict(
+        "another_account",
+        en="These credentials are of another account at the channel. Disable this one, and register that one.",
+        zh="该凭据属于另一个渠道账户。请停用当前账户，并另行登记新账户。",
+    )
+
+
+def _read(kind: ChannelKind, credentials: Mapping[str, Any]) -> Credentials:
     """Tried before they are kept: a key that cannot be read would only be noticed when money is to go back."""
     try:
-        read_credentials(kind, credentials)
+        return read_credentials(kind, credentials)
     except CredentialsInvalid as invalid:
         raise Invalid(
             Fault(f"/credentials/{invalid.field}", "credentials_unusable", en=invalid.en, zh=invalid.zh)
         ) from None
+
+
+def _sealed(sealer: Sealer, site_id: UUID, kind: ChannelKind, credentials: Mapping[str, Any]) -> bytes:
     plain = json.dumps(dict(credentials), sort_keys=True).encode()
     return sealer.seal(plain, site=site_id, column=_COLUMN)

@@ -1,5 +1,6 @@
 """Notices of channels: what a signature proves is a report; anything else is at most a reason to ask."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -21,8 +22,16 @@ from app.store.sites import database_now
 log = logger(__name__)
 
 
-async def take_in(connection: Connection, keyring: Keyring, site_id: UUID, account_id: UUID, notice: Notice) -> Reply:
-    """What the channel wants to hear. NotFound for an account that is not there.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the channel wants to hear. `contradicted`: a payment of which more may have gone back than was known."""
+
+    reply: Reply
+    contradicted: str | None = None
+
+
+async def take_in(connection: Connection, keyring: Keyring, site_id: UUID, account_id: UUID, notice: Notice) -> Heard:
+    """Takes in what a channel sends. NotFound for an account that is not there.
 
     Nobody has to show a key to send a notice, so that one which is not signed as it should be changes nothing.
     """
@@ -34,27 +43,40 @@ async def take_in(connection: Connection, keyring: Keyring, site_id: UUID, accou
         read = adapter.read_notice(notice, now)
     except NoticeRefused as refused:
         log.warning("channel_notice_refused", site_id=str(site_id), channel=account.channel.value, reason=refused.code)
-        return adapter.answer_to_notice(accepted=False)
+        return Heard(adapter.answer_to_notice(accepted=False))
+    contradicted = None
     match read:
         case Hint(refund_no=refund_no, payment_no=payment_no):
             store = SettlingStore(connection, site_id)
             await store.hurry(account_id, refund_no=refund_no, payment_no=payment_no, now=now)
         case Proof():
-            await _report(CaseStore(connection, site_id), account_id, read, now)
-    return adapter.answer_to_notice(accepted=True)
+            contradicted = await _report(CaseStore(connection, site_id), account_id, read, now)
+    return Heard(adapter.answer_to_notice(accepted=True), contradicted)
 
 
-async def _report(cases: CaseStore, account_id: UUID, proof: Proof, now: datetime) -> None:
-    """A refund that is another account's is none of its business, whoever signed. One that was handed to an adapter
-    since may still be paid by the channel.
+async def _report(cases: CaseStore, account_id: UUID, proof: Proof, now: datetime) -> str | None:
+    """The payment of the refund, where the notice contradicts it.
+
+    A refund that is another account's is none of its business, whoever signed. One that was handed to an adapter since
+    may still be paid by the channel.
     """
     refund = await cases.refunds.by_number(proof.refund_no)
     if refund is None or refund.account_id not in (account_id, None):
         log.warning("channel_notice_of_no_refund", account_id=str(account_id))
-        return
+        return None
     told = proof.told
-    said = Report(told.state, told.at or now, told.amount, told.currency, told.channel_refund_no, told.failure)
+    said = Report(
+        state=told.state,
+        at=told.at or now,
+        amount=told.amount,
+        currency=told.currency,
+        channel_refund_no=told.channel_refund_no,
+        failure=told.failure,
+        payment_no=proof.payment_no,
+    )
     try:
-        await refunds.report(cases, refund.refund_id, said, ReportSource.NOTICE)
+        taken = await refunds.report(cases, refund.refund_id, said, ReportSource.NOTICE)
     except (Invalid, NotFound):
         log.warning("channel_notice_of_odd_moment", refund_id=str(refund.refund_id))
+        return None
+    return None if taken.conflict is None else refund.payment_no

@@ -63,7 +63,13 @@ WORDS: Final[Mapping[type[StrEnum], Mapping[str, str]]] = MappingProxyType(
             "after_closed": "关闭后又报到账",
             "refunded_elsewhere": "款项已经其他途径退回",
         },
-        ReportSource: {"adapter": "渠道适配器", "channel": "渠道查询", "notice": "渠道通知", "reconciliation": "对账"},
+        ReportSource: {
+            "adapter": "渠道适配器",
+            "channel": "渠道查询",
+            "notice": "渠道通知",
+            "reconciliation": "对账",
+            "person": "人工",
+        },
     }
 )
 

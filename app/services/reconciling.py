@@ -11,6 +11,7 @@ from app.models.closed_sets import ReportSource
 from app.outbound.channels.said import FoundRefund, PaymentSeen
 from app.rules.settlement import FINAL, RefundState, Report
 from app.services import refunds
+from app.store.case_rows import RefundRow
 from app.store.cases import CaseStore
 from app.store.engine import Connection, Engine, transaction
 from app.store.found import TOTAL, Foreign, FoundStore, OurRefund, PaymentHeld
@@ -26,28 +27,35 @@ async def take_in(engine: Engine, site_id: UUID, payment_no: str, seen: PaymentS
     """Keeps what others paid back, and raises every promise of ours that it overdraws; how many refunds were raised."""
     async with transaction(engine) as connection:
         held = await FoundStore(connection, site_id).lock(payment_no)
-        overdrawn = 0 if held is None else await _keep(connection, site_id, held, seen)
-    if held is None or not overdrawn:
+        if held is None or not await _keep(connection, site_id, held, seen):
+            return 0
+    return await raise_overdrawn(engine, site_id, payment_no)
+
+
+async def raise_overdrawn(engine: Engine, site_id: UUID, payment_no: str) -> int:
+    """Raises every promise of ours over a payment that has not so much left; how many. Told once for each amount."""
+    async with transaction(engine) as connection:
+        held = await FoundStore(connection, site_id).lock(payment_no)
+    if held is None or not held.overdrawn:
         return 0
     open_ones = [each for each in held.refunds if each.state not in FINAL]
     for each in open_ones:
         async with transaction(engine) as connection:
-            await refunds.refunded_elsewhere(CaseStore(connection, site_id), each.refund_id, overdrawn)
+            await refunds.refunded_elsewhere(CaseStore(connection, site_id), each.refund_id, held.overdrawn)
     return len(open_ones)
 
 
-async def _keep(connection: Connection, site_id: UUID, held: PaymentHeld, seen: PaymentSeen) -> int:
-    """By how much the promises are overdrawn: raised each time, in case that a crash has kept it from being told."""
+async def _keep(connection: Connection, site_id: UUID, held: PaymentHeld, seen: PaymentSeen) -> bool:
+    """Whether there is anything: raised each time, in case that a crash has kept it from being told."""
     now = await database_now(connection)
     foreign = list(foreign_refunds(held, seen))
     if not foreign:
-        return 0
+        return False
     kept = await FoundStore(connection, site_id).keep(held.payment_no, foreign, now)
     if kept.is_new:
         log.info("refunds_found", site_id=str(site_id), count=len(foreign), overdrawn=kept.overdrawn)
-        locked = [] if held.order_no is None else [held.order_no]
-        await RejudgingStore(connection, site_id).enqueue_payment(held.payment_no, now, locked=locked)
-    return kept.overdrawn
+        await RejudgingStore(connection, site_id).enqueue_payment(held.payment_no, now)
+    return True
 
 
 def foreign_refunds(held: PaymentHeld, seen: PaymentSeen) -> Iterator[Foreign]:
@@ -73,22 +81,36 @@ def _may_have_been_paid(refund: OurRefund) -> bool:
 async def take_in_bill(engine: Engine, site_id: UUID, bill: Sequence[tuple[str, FoundRefund]], now: datetime) -> None:
     """Holds a channel's own list against our refunds: what it knows of ours is a report, anything else is found."""
     for payment_no, found in bill:
-        async with transaction(engine) as connection:
-            ours = (
-                None
-                if found.refund_no is None
-                else await CaseStore(connection, site_id).refunds.by_number(found.refund_no)
-            )
-        if ours is None:
+        ours = await _ours(engine, site_id, found)
+        if ours is not None:
+            await _compare(engine, site_id, ours, _bill_says(ours, payment_no, found, now))
+        # Our number over a payment that is not to be paid back by it: both have to be known.
+        if ours is None or ours.payment_no != payment_no:
             await take_in(engine, site_id, payment_no, PaymentSeen(None, (found,)))
-        elif (ours.state, ours.amount) != (found.state, found.amount):
-            await _report(engine, site_id, ours.refund_id, found, now)
 
 
-async def _report(engine: Engine, site_id: UUID, refund_id: UUID, found: FoundRefund, now: datetime) -> None:
-    said = Report(found.state, found.at or now, found.amount, channel_refund_no=found.channel_refund_no)
+async def _ours(engine: Engine, site_id: UUID, found: FoundRefund) -> RefundRow | None:
+    if found.refund_no is None:
+        return None
+    async with transaction(engine) as connection:
+        return await CaseStore(connection, site_id).refunds.by_number(found.refund_no)
+
+
+def _bill_says(ours: RefundRow, payment_no: str, found: FoundRefund, now: datetime) -> Report:
+    """It is known by our number. What an adapter calls it need not be what the bill does."""
+    number = None if ours.account_id is None and ours.channel_refund_no is not None else found.channel_refund_no
+    return Report(found.state, found.at or now, found.amount, channel_refund_no=number, payment_no=payment_no)
+
+
+async def _compare(engine: Engine, site_id: UUID, ours: RefundRow, said: Report) -> None:
+    if (ours.state, ours.amount, ours.payment_no) == (said.state, said.amount, said.payment_no):
+        return
     try:
         async with transaction(engine) as connection:
-            await refunds.report(CaseStore(connection, site_id), refund_id, said, ReportSource.RECONCILIATION)
+            cases = CaseStore(connection, site_id)
+            taken = await refunds.report(cases, ours.refund_id, said, ReportSource.RECONCILIATION)
     except Invalid:
-        log.warning("bill_tells_an_odd_moment", site_id=str(site_id), refund_id=str(refund_id))
+        log.warning("bill_tells_an_odd_moment", site_id=str(site_id), refund_id=str(ours.refund_id))
+        return
+    if taken.conflict is not None:
+        await raise_overdrawn(engine, site_id, ours.payment_no)

@@ -65,6 +65,8 @@ def contradicted_step(
         "amount": said.amount,
         "currency": said.currency,
         "channel_refund_no": said.channel_refund_no,
+        "payment_no": said.payment_no,
+        "channel": None if said.channel is None else said.channel.value,
         "at": instant(said.at),
     }
     told = RefundTold(EventType.REFUND_CONFLICT, refund, {"conflict": code.value, "reported": reported})

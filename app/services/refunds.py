@@ -6,20 +6,25 @@ Everything happens in a step of the refund's case, so that reports, retries and 
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from app.errors import Conflict, Fault, Invalid, NotFound, Stale
 from app.ids import Mint, new_uuid
 from app.models.closed_sets import ReportSource
 from app.rules.decision import instant
-from app.rules.settlement import FINAL, ConflictCode, RefundState, Report, ReportVerdict, Weighed, weigh
+from app.rules.settlement import FINAL, ConflictCode, RefundState, Report, ReportVerdict, Weighed, is_back, weigh
 from app.services.deposits import book_closed
 from app.services.filing import CLOCK_SKEW
 from app.services.refund_steps import applied_step, contradicted_step, overdue_step, standing_of
 from app.services.steps import Target, hold, write
 from app.store.case_rows import CaseView, Held, RefundRow
 from app.store.cases import CaseStore
+from app.store.found import TOTAL, Foreign
 from app.store.refunds import NewReport, RefundView
+
+# What these say, the channel itself has said: an answer or a notice that is proven, and its bill.
+_CHANNELS_WORD: Final = frozenset({ReportSource.CHANNEL, ReportSource.NOTICE, ReportSource.RECONCILIATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ async def report(
     held, refund = await hold_refund(cases, refund_id)
     _refuse_an_odd_moment(said, refund, held)
     weighed = await _weighed(cases, refund, said)
+    if _is_of_the_old_way(refund, said, source):
+        weighed = Weighed(ReportVerdict.LATE, standing_of(refund))
     times = await cases.refunds.note(refund.refund_id, new_report(said, source, weighed), held.view.now)
     if times is None:
         return Taken(weighed.verdict, weighed.conflict, kept=False)
@@ -48,12 +55,27 @@ async def report(
         step = applied_step(held.view, refund, weighed)
         await write(cases, held, step, mint)
         if step.settled[0].released:
-            await give_back(cases, held, refund)
+            await give_back(cases, held, step.settled[0].refund)
     elif weighed.verdict is ReportVerdict.REPEATED:
         await cases.refunds.heard(refund.refund_id, weighed.after.reported_at or said.at)
     elif weighed.conflict is not None and times == 1:
         await write(cases, held, contradicted_step(held.view, refund, said, source, weighed.conflict), mint)
+        if _was_paid_though_closed(refund, said, source, weighed.conflict):
+            await _keep_as_found(cases, held, refund, said)
     return Taken(weighed.verdict, weighed.conflict)
+
+
+def _was_paid_though_closed(refund: RefundRow, said: Report, source: ReportSource, conflict: ConflictCode) -> bool:
+    is_paid = refund.state is RefundState.CLOSED and said.state is RefundState.SUCCEEDED
+    return is_paid and source in _CHANNELS_WORD and conflict is not ConflictCode.PAYMENT_NO
+
+
+async def _keep_as_found(cases: CaseStore, held: Held, refund: RefundRow, said: Report) -> None:
+    """A channel has paid what was closed, and promised to others perhaps: it went back, and is nobody's to promise."""
+    reference = said.channel_refund_no or refund.channel_refund_no or TOTAL
+    went_back = Foreign(reference, said.amount or refund.amount, said.at)
+    if (await cases.found.keep(refund.payment_no, [went_back], held.view.now)).is_new:
+        await cases.rejudging.enqueue_payment(refund.payment_no, held.view.now)
 
 
 async def refunded_elsewhere(cases: CaseStore, refund_id: UUID, overdrawn: int, *, mint: Mint = new_uuid) -> None:
@@ -73,9 +95,16 @@ async def raise_overdue(cases: CaseStore, held: Held, refund_id: UUID, *, mint: 
     await write(cases, held, overdue_step(held.view, _of(held.view, refund_id)), mint)
 
 
-async def require_adapter(cases: CaseStore, refund_id: UUID | None) -> None:
-    """Conflict for a refund that the service itself asks the channel for: of that, the channel alone is believed."""
-    if (await get(cases, refund_id)).refund.account_id is not None:
+async def require_adapter(cases: CaseStore, refund_id: UUID | None, refund_no: str | None = None) -> None:
+    """Conflict for a refund that the service itself asks the channel for: of that, the channel alone is believed.
+
+    Invalid where the report names another refund. NotFound.
+    """
+    refund = (await get(cases, refund_id)).refund
+    if refund_no not in (None, refund.refund_no):
+        en, zh = "The report is of another refund.", "上报内容属于另一笔退款。"
+        raise Invalid(Fault("/refund_no", "another_refund", en=en, zh=zh))
+    if refund.account_id is not None:
         raise Conflict(
             "handled_by_service",
             en="The service itself asks the channel for this refund, and believes the channel alone.",
@@ -106,8 +135,13 @@ async def hold_refund(
 
 
 async def give_back(cases: CaseStore, held: Held, refund: RefundRow) -> None:
-    """What a closed refund was promised is free again: for other cases, and in the merchant's deposit, locked last."""
+    """What a closed refund was promised is free again: for other cases, and in the merchant's deposit, locked last.
+
+    Not for other cases where the money went back by another way: then it is gone from the payment all the same.
+    """
     order_no, now = held.view.case.order_no, held.view.now
+    if is_back(refund.state, refund.failure_code):
+        await cases.found.keep_elsewhere(refund.payment_no, now)
     await cases.rejudging.enqueue_payment(refund.payment_no, now, locked=[] if order_no is None else [order_no])
     await book_closed(cases.deposits, held.view, refund.refund_id, refund.amount, now)
 
@@ -123,6 +157,11 @@ def _refuse_an_odd_moment(said: Report, refund: RefundRow, held: Held) -> None:
     if any(said.at < at for at in paid_at):
         en, zh = "at lies before the payment.", "at 早于支付时间。"
         raise Invalid(Fault("/at", "before_the_payment", en=en, zh=zh))
+
+
+def _is_of_the_old_way(refund: RefundRow, said: Report, source: ReportSource) -> bool:
+    """A person lets the money go to another account: the channel's word of the old way counts if it was paid there."""
+    return refund.other_account is not None and source in _CHANNELS_WORD and said.state is not RefundState.SUCCEEDED
 
 
 async def _weighed(cases: CaseStore, refund: RefundRow, said: Report) -> Weighed:
@@ -144,6 +183,8 @@ def new_report(said: Report, source: ReportSource, weighed: Weighed) -> NewRepor
         amount=said.amount,
         currency=said.currency,
         channel_refund_no=said.channel_refund_no,
+        payment_no=said.payment_no,
+        channel=said.channel,
         at=said.at,
         failure_code=None if failure is None else failure.code,
         failure_message=None if failure is None else failure.message,

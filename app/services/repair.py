@@ -85,8 +85,8 @@ async def retry(
     held, refund = await hold_refund(cases, refund_id, version=version)
     allow(CaseEvent.REFUND_RETRIED, held.view)
     _require_stopped(refund, held.view)
-    is_another = refund.state is RefundState.CLOSED and not repair.despite_dispute
-    if is_another and await cases.refunds.is_disputed(refund_id):
+    pays_anew = refund.state is RefundState.CLOSED or repair.other_account is not None
+    if pays_anew and not repair.despite_dispute and await cases.refunds.is_disputed(refund_id):
         raise _disputed()
     _refuse_an_early_consent(repair, held)
     _require_no_way_back(refund, repair)
@@ -118,7 +118,7 @@ async def close(
         applied_step(held.view, refund, weighed), acts=(act(ActKind.REFUND_CLOSING, given_up.by, details, held),)
     )
     await write(cases, held, step, mint)
-    await give_back(cases, held, refund)
+    await give_back(cases, held, step.settled[0].refund)
 
 
 def _require_stopped(refund: RefundRow, view: CaseView) -> None:
@@ -141,11 +141,11 @@ def _not_stopped(refund: RefundRow) -> Conflict:
 
 
 def _disputed() -> Conflict:
-    """Another refund in its place might be the second one for the same money."""
+    """Another refund in its place, or to another account, might be the second one for the same money."""
     return Conflict(
         "refund_disputed",
-        en="It was closed, and also reported as paid. Find out from the channel; if it was not, say despite_dispute.",
-        zh="该退款已关闭，但也曾报成功。请先向渠道核实，以免重复退款；确认未付款后，可注明 despite_dispute 重试。",
+        en="It was also reported as paid. Find out from the channel; if it was not, say despite_dispute.",
+        zh="该退款也曾被报告为已到账。请先向渠道核实，以免重复退款；确认未付款后，可注明 despite_dispute 重试。",
     )
 
 
@@ -185,13 +185,23 @@ def _again(refund: RefundRow, repair: Repair, held: Held) -> RefundRow:
         other_account=refund.other_account if account is None else _account_document(account),
         # What is paid to another account bears another number of the channel's.
         channel_refund_no=refund.channel_refund_no if account is None else None,
-        next_step_at=None if refund.account_id is None else now,
         asked=0,
         last_said=None,
     )
+    if refund.state is RefundState.CLOSED:
+        again = _in_its_place(again, refund)
+    return _routed(again, held)
+
+
+def _routed(again: RefundRow, held: Held) -> RefundRow:
+    """By whom the channel is asked: as long as no account has begun it, by the one that is switched on now, if any."""
+    if again.account_id is None or again.submitted_at is not None:
+        account_id = again.account_id
+    else:
+        account_id = held.on_file.accounts.get(again.channel)
     if again.other_account is not None:
-        again = replace(again, account_id=None, next_step_at=None)
-    return _in_its_place(again, refund) if refund.state is RefundState.CLOSED else again
+        account_id = None
+    return replace(again, account_id=account_id, next_step_at=None if account_id is None else again.updated_at)
 
 
 def _in_its_place(again: RefundRow, closed: RefundRow) -> RefundRow:

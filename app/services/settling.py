@@ -9,9 +9,9 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final
 from uuid import UUID
 
 from app.errors import Busy, Invalid, Unavailable
@@ -20,10 +20,20 @@ from app.models.closed_sets import ReportSource
 from app.outbound.channels.adapter import Adapter
 from app.outbound.channels.said import Instruction, NotNow, PaymentSeen, Said, Told, Unclear, Unknown
 from app.rules.labels import words_of
-from app.rules.settlement import Failure, FailureCode, RefundState, Report
+from app.rules.settlement import RefundState, Report
 from app.services import refunds
 from app.services.channel_accounts import Channels, notify_url
-from app.services.reconciling import take_in
+from app.services.channel_answers import (
+    CONTRADICTED,
+    NOT_BEGUN,
+    UNKNOWN_WHILE_PROCESSING,
+    block_of,
+    is_given_up,
+    next_step,
+    without_answer,
+    word,
+)
+from app.services.reconciling import raise_overdrawn, take_in
 from app.store.cases import CaseStore
 from app.store.engine import Engine, transaction
 from app.store.refund_sql import LEASE
@@ -32,21 +42,10 @@ from app.store.sites import database_now
 
 SITES_AT_ONCE: Final = 16
 AFTER_A_FAULT: Final = timedelta(minutes=10)
-ASKED_IN_VAIN: Final = 8
-UNKNOWN_WHILE_PROCESSING: Final = "unknown_to_the_channel"
-# As far as the channel has told.
-_NOT_BEGUN: Final = frozenset({RefundState.REQUESTED, RefundState.ACCEPTED})
+_NOTHING_MOVES: Final = frozenset({RefundState.CLOSED, RefundState.FAILED, RefundState.SUCCEEDED})
 # After these many questions the whole payment is looked at too: somebody else may have paid the money back.
 _LOOK_AFTER: Final = frozenset({2, 5, 8})
 
-_PAID_BY_OTHERS: Final = Told(
-    RefundState.ABNORMAL,
-    failure=Failure(
-        FailureCode.OTHER,
-        "该支付已由他人退款，超出可退余额，请人工核实。"
-        " Others paid back what this refund was promised: a person has to look.",
-    ),
-)
 
 log = logger(__name__)
 
@@ -113,20 +112,23 @@ async def step(engine: Engine, channels: Channels, leased: Leased) -> None:
     sealed = base64.b64decode(due.credentials)
     adapter = channels.adapter(leased.site_id, due.kind, sealed, due.mode)
     instruction = _instruction(due, _notify_url(channels, leased))
-    said, asked = await _ask(engine, adapter, instruction, leased)
+    said, asked = await _ask(engine, channels, adapter, instruction, leased)
     if said is None:
         return
-    said = _given_up(said, asked, due.refund.state)
     if isinstance(said, Told):
-        said = await _report(engine, leased, said)
-    await _schedule(engine, leased, _next_step(adapter, said, asked, leased.now), asked, _word(said))
+        said = await _report(engine, leased, due.refund.refund_id, said)
+    if isinstance(said, Unclear) and is_given_up(said, asked, due.refund, leased.now):
+        said = await _report(engine, leased, due.refund.refund_id, without_answer(said))
+    await _schedule(engine, leased, next_step(adapter, said, asked, leased.now), asked, word(said))
     if asked in _LOOK_AFTER or (isinstance(said, Told) and said.state is RefundState.FAILED):
         seen = await adapter.look_at_payment(instruction.payment_no, instruction.payment_amount, leased.now)
         if isinstance(seen, PaymentSeen):
             await take_in(engine, leased.site_id, instruction.payment_no, seen)
 
 
-async def _ask(engine: Engine, adapter: Adapter, instruction: Instruction, leased: Leased) -> tuple[Said | None, int]:
+async def _ask(
+    engine: Engine, channels: Channels, adapter: Adapter, instruction: Instruction, leased: Leased
+) -> tuple[Said | None, int]:
     """What the channel says, and how often it was asked about this instruction; None: it is not to be asked."""
     refund = leased.due.refund
     asked = refund.asked
@@ -134,29 +136,48 @@ async def _ask(engine: Engine, adapter: Adapter, instruction: Instruction, lease
         said, asked = await adapter.query(instruction, leased.now), asked + 1
         if not isinstance(said, Unknown):
             return said, asked
-        if refund.state not in _NOT_BEGUN:
+        if refund.state not in NOT_BEGUN:
             return Unclear(UNKNOWN_WHILE_PROCESSING), asked
-    blocked = _PAID_BY_OTHERS if leased.due.overdrawn else adapter.obstacle(instruction, leased.now)
-    if blocked is not None:
-        return blocked, asked
+    awaited = await _ask_for_closed(engine, channels, instruction, leased)
+    if awaited is not None:
+        return awaited, asked + 1
     async with transaction(engine) as connection:
-        if not await SettlingStore(connection, leased.site_id).submitting(refund.refund_id):
+        store = SettlingStore(connection, leased.site_id)
+        held = await store.hold(refund)
+        if held is None or held.refund.state not in NOT_BEGUN:
             return None, asked
+        instruction = _instruction(held, instruction.notify_url)
+        blocked = block_of(held) or adapter.obstacle(instruction, leased.now)
+        if blocked is not None:
+            return blocked, asked
+        await store.submitting(refund.refund_id)
     return await adapter.submit(instruction, leased.now), asked
 
 
-def _given_up(said: Said, asked: int, state: RefundState) -> Said:
-    """Whether the channel has the refund at all, a person has to find out after so long; it goes on being asked."""
-    if not isinstance(said, Unclear) or asked < ASKED_IN_VAIN or state is RefundState.ABNORMAL:
-        return said
-    if state not in _NOT_BEGUN and said.code != UNKNOWN_WHILE_PROCESSING:
-        return said
-    message = f"渠道多次未给出明确结果（{said.code}）。 The channel gave no clear answer ({said.code})."
-    return Told(RefundState.ABNORMAL, failure=Failure(FailureCode.OTHER, message))
+async def _ask_for_closed(
+    engine: Engine, channels: Channels, instruction: Instruction, leased: Leased
+) -> Unclear | NotNow | None:
+    """A channel pays anew for a new number, so that it has to be known first what became of the one before.
+
+    None once every one has an end. One that was paid after all is a contradiction, which keeps this one back.
+    """
+    for old in leased.due.closed:
+        adapter = channels.adapter(leased.site_id, old.kind, base64.b64decode(old.credentials), leased.due.mode)
+        said = await adapter.query(replace(instruction, refund_no=old.refund_no, amount=old.amount), leased.now)
+        match said:
+            case Unclear() | NotNow():
+                return said
+            case Told(state=RefundState.SUCCEEDED):
+                taken = await _report(engine, leased, old.refund_id, said)
+                if taken != CONTRADICTED:
+                    return Unclear("closed_one_paid")
+            case Told(state=state) if state not in _NOTHING_MOVES:
+                return Unclear("closed_one_at_work")
+    return None
 
 
-async def _report(engine: Engine, leased: Leased, told: Told) -> Said:
-    """Takes in what the channel says; what cannot be so is not believed."""
+async def _report(engine: Engine, leased: Leased, refund_id: UUID, told: Told) -> Said:
+    """Takes in what the channel says of a refund. What cannot be so is not believed; what contradicts ends nothing."""
     said = Report(
         state=told.state,
         at=told.at or leased.now,
@@ -168,42 +189,17 @@ async def _report(engine: Engine, leased: Leased, told: Told) -> Said:
     try:
         async with transaction(engine) as connection:
             cases = CaseStore(connection, leased.site_id)
-            await refunds.report(cases, leased.due.refund.refund_id, said, ReportSource.CHANNEL)
+            taken = await refunds.report(cases, refund_id, said, ReportSource.CHANNEL)
     except Invalid:
         return Unclear("odd_moment")
-    return told
-
-
-def _next_step(adapter: Adapter, said: Said, asked: int, now: datetime) -> datetime:
-    match said:
-        case NotNow(until=until):
-            return until
-        case Unclear(retry_after=pause) if pause is not None:
-            return now + max(pause, adapter.next_query(asked))
-        case Told() | Unknown() | Unclear():
-            return now + adapter.next_query(asked)
-        case _:
-            assert_never(said)
-
-
-def _word(said: Said) -> str | None:
-    """What stays of it for people to see."""
-    match said:
-        case Unclear(code=code):
-            return code
-        case Unknown():
-            return "unknown"
-        case NotNow():
-            return "not_now"
-        case Told():
-            return None
-        case _:
-            assert_never(said)
+    if taken.conflict is not None:
+        await raise_overdrawn(engine, leased.site_id, leased.due.refund.payment_no)
+    return told if taken.conflict is None else CONTRADICTED
 
 
 async def _schedule(engine: Engine, leased: Leased, at: datetime, asked: int, word: str | None) -> None:
     async with transaction(engine) as connection:
-        await SettlingStore(connection, leased.site_id).schedule(leased.due.refund.refund_id, at, asked, word)
+        await SettlingStore(connection, leased.site_id).schedule(leased.due.refund, at, asked, word)
 
 
 def _instruction(due: DueRefund, notify_url: str | None) -> Instruction:
@@ -218,6 +214,7 @@ def _instruction(due: DueRefund, notify_url: str | None) -> Instruction:
         reason_text=f"{zh}（{due.decisive_rule}）",
         paid_at=due.paid_at,
         notify_url=notify_url,
+        gone=due.gone,
         earlier=due.earlier,
         last_begun_at=due.last_begun_at,
     )

@@ -250,6 +250,8 @@ def report_document(row: ReportRow) -> dict[str, Any]:
         "amount": row.amount,
         "currency": row.currency,
         "channel_refund_no": row.channel_refund_no,
+        "payment_no": row.payment_no,
+        "channel": None if row.channel is None else row.channel.value,
         "failure": failure_document(row),
         "at": instant(row.at),
         "verdict": row.verdict.value,

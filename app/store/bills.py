@@ -16,14 +16,14 @@ from app.rules.facts import Channel
 # A day that two claim at once is given to one of them: the other's insert waits, and then finds it leased, or ended.
 _CLAIM: Final = text(
     f"""
-    INSERT INTO channel_bills (site_id, account_id, day, state, leased_until)
-    SELECT :site_id, :account_id, next.day, '{BillState.AWAITED}', :until FROM (
+    INSERT INTO channel_bills (site_id, account_id, day, state, first_asked_at, leased_until)
+    SELECT :site_id, :account_id, next.day, '{BillState.AWAITED}', :now, :until FROM (
         SELECT greatest(:first, max(day) + 1) AS day FROM channel_bills
         WHERE site_id = :site_id AND account_id = :account_id AND state <> '{BillState.AWAITED}'
     ) AS next WHERE next.day <= :last
     ON CONFLICT (site_id, account_id, day) DO UPDATE SET leased_until = excluded.leased_until
     WHERE channel_bills.state = '{BillState.AWAITED}' AND channel_bills.leased_until <= :now
-    RETURNING day"""  # noqa: S608 - the names are ours
+    RETURNING day, first_asked_at"""  # noqa: S608 - the names are ours
 ).bindparams(
     bindparam("site_id", type_=Uuid()),
     bindparam("account_id", type_=Uuid()),
@@ -32,6 +32,14 @@ _CLAIM: Final = text(
     bindparam("now", type_=DateTime(timezone=True)),
     bindparam("until", type_=DateTime(timezone=True)),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBill:
+    """A day whose bill is the caller's to ask for, and since when it has been asked for."""
+
+    day: date
+    first_asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +60,13 @@ class BillStore:
         self._connection = connection
         self._site_id = site_id
 
-    async def claim(self, account_id: UUID, *, first: date, last: date, now: datetime, until: datetime) -> date | None:
+    async def claim(
+        self, account_id: UUID, *, first: date, last: date, now: datetime, until: datetime
+    ) -> ClaimedBill | None:
         """The day after those that are done with, the caller's alone until `until`; None while it is somebody's."""
         given = {"site_id": self._site_id, "account_id": account_id, "first": first, "last": last}
-        day: date | None = await self._connection.scalar(_CLAIM, {**given, "now": now, "until": until})
-        return day
+        found = (await self._connection.execute(_CLAIM, {**given, "now": now, "until": until})).one_or_none()
+        return None if found is None else ClaimedBill(found.day, found.first_asked_at)
 
     async def end(
         self, account_id: UUID, day: date, state: BillState, *, refunds: int | None, ended_at: datetime

@@ -99,11 +99,13 @@ _CHILDREN = f"""
     asked AS (
         INSERT INTO refunds (site_id, refund_id, refund_no, case_id, payment_no, amount, currency, channel, state,
                              expected_by, created_at, updated_at, instructed_at, overdue_at, account_id, next_step_at,
-                             replaces, other_account)
+                             replaces, other_account, gone_before)
         SELECT c.site_id, r.refund_id, r.refund_no, c.case_id, r.payment_no, r.amount, r.currency, r.channel,
                'requested', r.expected_by, :now, :now, :now, r.overdue_at, r.account_id,
                CASE WHEN r.account_id IS NOT NULL THEN CAST(:now AS timestamptz) END, r.replaces,
-               nullif(r.other_account, 'null')
+               nullif(r.other_account, 'null'), (
+                   SELECT greatest(p.refunded_amount, p.found_amount) FROM payments p
+                   WHERE p.site_id = c.site_id AND p.payment_no = r.payment_no)
         FROM changed c, jsonb_to_recordset(CAST(:refunds AS jsonb)) AS r(
             refund_id uuid, refund_no text, payment_no text, amount bigint, currency text, channel text,
             expected_by timestamptz, overdue_at timestamptz, account_id uuid, replaces uuid, other_account jsonb)

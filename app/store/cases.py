@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, TextClause, exc, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import Conflict, Stale
+from app.errors import Conflict, Refusal, Stale
 from app.models.cases import Case
 from app.rules.facts import Reason
 from app.store.case_reading import DECISIONS, GET, HOLD, LOCK, LOCK_IF_FREE, LOCK_ORDER, READ
@@ -33,7 +33,8 @@ from app.store.case_rows import (
 )
 from app.store.case_writing import ADVANCE, FILE
 from app.store.deposits import DepositStore
-from app.store.engine import constraint_of
+from app.store.engine import Collided, constraint_of
+from app.store.found import FoundStore
 from app.store.refunds import RefundStore
 from app.store.rejudging import RejudgingStore
 
@@ -84,7 +85,7 @@ class Consequences:
 
 
 class CaseStore:
-    """The cases of one site; `refunds`, `deposits` and `rejudging` are what else a step of a case moves."""
+    """The cases of one site; `refunds`, `deposits`, `found` and `rejudging`: what else a step of a case moves."""
 
     def __init__(self, connection: AsyncConnection, site_id: UUID) -> None:
         self._connection = connection
@@ -92,6 +93,7 @@ class CaseStore:
         self.refunds = RefundStore(connection, site_id)
         self.deposits = DepositStore(connection, site_id)
         self.rejudging = RejudgingStore(connection, site_id)
+        self.found = FoundStore(connection, site_id)
 
     async def lock_order(self, order_no: str | None) -> None:
         """Lets nobody else file a claim on this order, tell records of it or move a case of it until the end."""
@@ -215,7 +217,7 @@ def case_open() -> Conflict:
     )
 
 
-def _conflict(error: exc.IntegrityError) -> Conflict | None:
+def _conflict(error: exc.IntegrityError) -> Refusal | None:
     match constraint_of(error):
         case "ck_payments_within_amount":
             return Conflict(
@@ -237,6 +239,8 @@ def _conflict(error: exc.IntegrityError) -> Conflict | None:
                 en="Another refund has taken this one's place already.",
                 zh="该退款已被另一笔退款取代。",
             )
+        case "fk_refunds_channel_accounts":  # deleted since it was read: the next reading will not find it
+            return Collided()
         case _:
             return None
 

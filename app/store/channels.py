@@ -18,12 +18,13 @@ from app.store.engine import constraint_of
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account at a channel; `credentials` are sealed."""
+    """An account at a channel; `credentials` are sealed, `identity` says of what."""
 
     account_id: UUID
     kind: ChannelKind
     channel: Channel
     label: str
+    identity: str
     credentials: bytes
     enabled: bool
     created_at: datetime

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.rules.settlement import RefundState
+from app.rules.settlement import FailureCode, RefundState
 from app.store.statement import statement
 
 # Where a channel tells only how much went back in all, what no refund of ours explains stands under this reference. It
@@ -30,7 +30,7 @@ _LOCK = statement("""
 
 _READ = statement("""
     SELECT CAST(jsonb_build_object(
-        'payment_no', p.payment_no, 'order_no', p.order_no, 'amount', p.amount,
+        'payment_no', p.payment_no, 'order_no', p.order_no, 'amount', p.amount, 'overdrawn', p.overdrawn_amount,
         'refunds', (
             SELECT coalesce(jsonb_agg(jsonb_build_object(
                 'refund_id', r.refund_id, 'refund_no', r.refund_no, 'amount', r.amount, 'state', r.state,
@@ -54,15 +54,25 @@ _LOWER = statement(f"""
     SET found_amount = s.found,
         overdrawn_amount = greatest(0, greatest(p.refunded_amount, s.found) + p.reserved_amount - p.amount)
     FROM (
-        SELECT least(p.amount, coalesce((
-            SELECT greatest(sum(f.amount) FILTER (WHERE f.reference <> '{TOTAL}'),
-                            max(f.amount) FILTER (WHERE f.reference = '{TOTAL}'))
-            FROM found_refunds f WHERE f.site_id = p.site_id AND f.payment_no = p.payment_no
-        ), 0)) AS found
-        FROM payments p WHERE p.site_id = :site_id AND p.payment_no = :payment_no
+        SELECT coalesce(greatest(sum(f.amount) FILTER (WHERE f.reference <> '{TOTAL}'),
+                                 max(f.amount) FILTER (WHERE f.reference = '{TOTAL}')), 0) AS found
+        FROM found_refunds f WHERE f.site_id = :site_id AND f.payment_no = :payment_no
     ) s
     WHERE p.site_id = :site_id AND p.payment_no = :payment_no
     RETURNING p.overdrawn_amount""")  # noqa: S608 - the reference is ours
+
+
+# Of refunds that were closed since the money went back by another way, nobody says which way that was. It was not what
+# had gone back already when the refund was made; but that may have been what closed another one before.
+_ELSEWHERE = statement(f"""
+    WITH closed AS (
+        SELECT refund_id, amount, gone_before, created_at, settled_at FROM refunds
+        WHERE site_id = :site_id AND payment_no = :payment_no
+          AND state = '{RefundState.CLOSED}' AND failure_code = '{FailureCode.REFUNDED_ELSEWHERE}'
+    )
+    SELECT max(c.gone_before + (
+        SELECT sum(o.amount) FROM closed o WHERE o.refund_id = c.refund_id OR o.settled_at > c.created_at
+    )) FROM closed c""")  # noqa: S608 - the names are ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class PaymentHeld:
     payment_no: str
     order_no: str | None
     amount: int
+    overdrawn: int
     refunds: tuple[OurRefund, ...]
 
 
@@ -128,3 +139,9 @@ class FoundStore:
         kept = {"refunds": _FOREIGN.dump_json(found).decode(), "now": now}
         is_new = bool((await self._connection.scalars(_KEEP, {**parameters, **kept})).all())
         return Kept(is_new, int(await self._connection.scalar(_LOWER, parameters) or 0))
+
+    async def keep_elsewhere(self, payment_no: str, now: datetime) -> None:
+        """Keeps what went back by other ways than the refunds that were closed for it. The payment is locked."""
+        parameters = {"site_id": self._site_id, "payment_no": payment_no}
+        amount = int(await self._connection.scalar(_ELSEWHERE, parameters) or 0)
+        await self.keep(payment_no, [Foreign(TOTAL, amount, None)], now)

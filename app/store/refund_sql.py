@@ -63,13 +63,13 @@ _IS_DISPUTED: Final = f"""EXISTS (
 
 NOTE = statement(f"""
     INSERT INTO refund_reports AS p (site_id, refund_id, n, digest, source, state, amount, currency, channel_refund_no,
-                                     at, failure_code, failure_message, verdict, conflict, times, received_at,
-                                     last_received_at)
+                                     payment_no, channel, at, failure_code, failure_message, verdict, conflict, times,
+                                     received_at, last_received_at)
     SELECT :site_id, :refund_id, b.count + 1, f.digest, f.source, f.state, f.amount, f.currency, f.channel_refund_no,
-           f.at, f.failure_code, f.failure_message, f.verdict, f.conflict, 1, :now, :now
+           f.payment_no, f.channel, f.at, f.failure_code, f.failure_message, f.verdict, f.conflict, 1, :now, :now
     FROM jsonb_to_record(CAST(:report AS jsonb)) AS f(
-        digest text, source text, state text, amount bigint, currency text, channel_refund_no text, at timestamptz,
-        failure_code text, failure_message text, verdict text, conflict text),
+        digest text, source text, state text, amount bigint, currency text, channel_refund_no text, payment_no text,
+        channel text, at timestamptz, failure_code text, failure_message text, verdict text, conflict text),
     (SELECT count(*) AS count FROM refund_reports WHERE site_id = :site_id AND refund_id = :refund_id) AS b
     WHERE b.count < {MOST_REPORTS} OR f.source <> '{ReportSource.ADAPTER}'
        OR (f.verdict = '{ReportVerdict.APPLIED}' AND (b.count < {MOST_MOVES} OR f.state IN ({_FINAL})))
@@ -122,7 +122,8 @@ EXPECT = statement("""
         overdue_at = CASE WHEN overdue_at IS NULL THEN NULL
                           WHEN state = 'requested' THEN least(overdue_at, :expected_by) ELSE :expected_by END
     WHERE site_id = :site_id AND case_id = :case_id AND payment_no = :payment_no
-      AND state NOT IN ('succeeded', 'closed')""")
+      AND state NOT IN ('succeeded', 'closed') AND replaces IS NULL
+      AND coalesce(instructed_at, created_at) = created_at""")
 
 OVERDUE = statement("""
     SELECT CAST(jsonb_agg(jsonb_build_array(due.refund_id, due.case_id) ORDER BY due.overdue_at) AS text) FROM (

@@ -44,6 +44,8 @@ class NewReport:
     amount: int | None
     currency: str | None
     channel_refund_no: str | None
+    payment_no: str | None
+    channel: Channel | None
     at: datetime
     failure_code: FailureCode | None
     failure_message: str | None
@@ -161,7 +163,7 @@ class RefundStore:
             raise Stale
 
     async def expect(self, case_id: UUID, arrivals: Mapping[str, datetime], now: datetime) -> None:
-        """Sets anew when refunds that are under way are promised to be there, by payment."""
+        """Sets anew when refunds that are under way are promised to be there, by payment; unless asked for again."""
         for payment_no, expected_by in sorted(arrivals.items()):
             parameters = {"case_id": case_id, "payment_no": payment_no, "expected_by": expected_by, "now": now}
             await self._connection.execute(EXPECT, {"site_id": self._site_id, **parameters})

@@ -40,6 +40,7 @@ TYPES: Final[dict[str, TypeEngine[Any]]] = {
             "until",
             "expected_by",
             "next_step_at",
+            "instructed_at",
         ),
         _INSTANT,
     ),

@@ -20,6 +20,7 @@ TABLES = (
         kind text NOT NULL,
         channel text NOT NULL,
         label text NOT NULL,
+        identity text NOT NULL,
         credentials bytea NOT NULL,
         enabled boolean NOT NULL,
         created_at timestamptz NOT NULL,
@@ -38,6 +39,7 @@ TABLES = (
         account_id uuid NOT NULL,
         day date NOT NULL,
         state text NOT NULL,
+        first_asked_at timestamptz NOT NULL,
         leased_until timestamptz NOT NULL,
         refunds integer,
         ended_at timestamptz,
@@ -56,6 +58,8 @@ TABLES = (
         amount bigint,
         currency text,
         channel_refund_no text,
+        payment_no text,
+        channel text,
         at timestamptz NOT NULL,
         failure_code text,
         failure_message text,
@@ -69,6 +73,8 @@ TABLES = (
         CONSTRAINT uq_refund_reports_site_id_refund_id_digest UNIQUE (site_id, refund_id, digest),
         CONSTRAINT ck_refund_reports_source CHECK (source IN ('adapter', 'channel', 'notice', 'reconciliation',
             'person')),
+        CONSTRAINT ck_refund_reports_channel CHECK (channel IN ('alipay', 'wechat_pay', 'bank_card', 'unionpay',
+            'balance')),
         CONSTRAINT ck_refund_reports_state CHECK (state IN ('requested', 'accepted', 'processing', 'succeeded',
             'abnormal', 'failed', 'closed')),
         CONSTRAINT ck_refund_reports_failure_code CHECK (failure_code IN ('account_gone',
@@ -160,7 +166,9 @@ REFUNDS = {
     "next_step_at": "timestamptz",
     "submitted_at": "timestamptz",
     "asked": "integer NOT NULL DEFAULT 0",
+    "asked_at": "timestamptz",
     "last_said": "text",
+    "gone_before": "bigint NOT NULL DEFAULT 0",
 }
 REFUND_INDEXES = (
     """CREATE INDEX ix_refunds_next_step

@@ -32,6 +32,7 @@ def result(refund: Refund, state: str, seconds: float = 0, **changes: Any) -> di
     """What an honest adapter says; a change of None leaves a field out."""
     body: dict[str, Any] = {
         "state": state,
+        "refund_no": refund["refund_no"],
         "amount": refund["amount"],
         "currency": "CNY",
         "at": moment(refund, seconds),

@@ -272,7 +272,8 @@ async def hinted(site: Access, engine: AsyncEngine, request: pytest.FixtureReque
         await connection.execute(
             text("""
                 UPDATE refunds SET state = 'processing', settled_at = NULL, version = version + 1,
-                                   submitted_at = now(), next_step_at = now() + interval '1 hour'"""),
+                                   submitted_at = now(), next_step_at = now() + interval '1 hour',
+                                   asked_at = now() - interval '2 minutes'"""),
         )
     return desk
 
@@ -288,6 +289,14 @@ async def test_a_hint_only_hurries_the_next_question(hinted: Desk) -> None:
     for rows in (before[0], after[0]):
         rows[0].pop("next_step_at")
     assert after == before
+
+
+async def test_a_hint_just_after_a_question_hurries_nobody(hinted: Desk) -> None:
+    """Whoever has one, a buyer's browser too, may send it any number of times."""
+    async with hinted.engine.begin() as connection:
+        await connection.execute(text("UPDATE refunds SET asked_at = now() - interval '1 minute'"))
+    answer = await nothing_changes(hinted, hint(hinted), status=200)
+    assert answer.content == b"success"
 
 
 async def test_a_forged_hint_hurries_nobody(hinted: Desk) -> None:

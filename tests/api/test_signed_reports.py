@@ -371,6 +371,23 @@ async def test_what_was_signed_for_one_refund_is_not_anothers(signing: Signed, o
     assert await books(signing.engine) == before
 
 
+async def test_what_was_signed_and_held_back_is_not_anothers_either(signing: Signed) -> None:
+    other = await requested(signing.site, "A-2")
+    body = signing.body("failed")
+    before = await books(signing.engine)
+    answer = await send(signing.site, other, body, signed(signing.secret, body, signing.now))
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "another_refund")
+    assert await books(signing.engine) == before
+
+
+async def test_a_signed_report_says_itself_which_refund_it_is_of(signing: Signed) -> None:
+    before = await books(signing.engine)
+    answer = await signing.sent(signing.body(refund_no=None))
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "refund_no_missing")
+    assert await books(signing.engine) == before
+    assert (await signing.sent(signing.body())).status_code == 200
+
+
 async def test_a_refused_signature_holds_no_key(signing: Signed) -> None:
     body = signing.body()
     headers = signed(signing.secret, body, signing.now, "msg_1")

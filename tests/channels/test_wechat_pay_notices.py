@@ -59,9 +59,8 @@ async def ended(status: str) -> Scene:
 
 def test_the_pattern_that_is_spoilt_below_is_good() -> None:
     proof = ADAPTER.read_notice(holding(RESOURCE), NOON)
-    assert proof == Proof(
-        PAYMENT.refund_no, Told(RefundState.SUCCEEDED, 20_000, None, "5000000001", NOON.replace(microsecond=0))
-    )
+    told = Told(RefundState.SUCCEEDED, 20_000, None, "5000000001", NOON.replace(microsecond=0))
+    assert proof == Proof(PAYMENT.refund_no, PAYMENT.payment_no, told)
 
 
 @pytest.mark.parametrize(

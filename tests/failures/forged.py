@@ -205,7 +205,7 @@ def _of_an_answer(answer: httpx.Response, *, harmless: bool) -> Iterator[str]:
         yield said
     elif not answer.is_success and answer.headers["Content-Type"] != PROBLEM:
         yield f"{said} as {answer.headers['Content-Type']}"
-    elif CANARY in answer.text:
+    elif not answer.is_success and CANARY in answer.text:  # a refund shows what was said of it before
         yield f"what was sent came back: {said}"
 
 

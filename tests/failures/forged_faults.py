@@ -64,7 +64,7 @@ async def _signed_or_not(
     return await require_signature(connection, sealer, site_id, signed, body, now=now)
 
 
-_CHECKED_KEY, _REFUSED = dependencies.checked_key, api._refused
+_CHECKED_KEY, _REFUSED, _REQUIRE_ADAPTER = dependencies.checked_key, api._refused, refunds.require_adapter
 
 
 def _a_key_of_ours(request: Request) -> str | None:
@@ -75,6 +75,10 @@ async def _unclaimed(*given: Any, now: datetime) -> str | None:
     """The signature is checked, but what was signed may be sent anywhere."""
     await require_signature(*given, now=now)
     return None
+
+
+async def _of_any_refund(cases: Any, refund_id: Any, _refund_no: Any) -> None:
+    await _REQUIRE_ADAPTER(cases, refund_id)
 
 
 def _as_json(*_: Any) -> Response:
@@ -103,7 +107,10 @@ FAULTS: Final[dict[str, tuple[Plant, ...]]] = {
     "any signature will do": ((reporting, "verify", _over_any_body),),
     "a secret is for ever": ((webhook_secrets, "valid", lambda secrets, _: secrets),),
     "what is not signed will do": ((api, "require_signature", _signed_or_not),),
-    "what is signed may be sent anywhere": ((api, "require_signature", _unclaimed),),
+    "what is signed may be sent anywhere": (
+        (api, "require_signature", _unclaimed),
+        (refunds, "require_adapter", _of_any_refund),
+    ),
     UNSCOPED: (),
     "a key is for ever": ((sites, "_CALLER", _also_revoked(sites._CALLER)),),
     "an idempotency key is not needed": ((api, "checked_key", _a_key_of_ours),),

@@ -326,3 +326,6 @@ def test_whoever_acts_on_a_refund_that_has_stopped_knows_the_last_reason(state: 
     applied = weigh(refund, later)
     assert (applied.verdict, applied.after.failure) == (ReportVerdict.APPLIED, gone)
     assert weigh(refund, replace(later, failure=None)).verdict is ReportVerdict.REPEATED
+    unexplained = replace(refund, failure=None)
+    assert weigh(unexplained, later) == applied
+    assert weigh(unexplained, replace(later, failure=None)).verdict is ReportVerdict.REPEATED

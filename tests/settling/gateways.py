@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from tests.channels import alipay_keys, wechat_pay_keys
 from tests.channels.alipay_gateway import GATEWAY_URL, AlipayGateway
 from tests.channels.epay_gateway import EpayGateway
 from tests.channels.epay_keys import v1_document, v2_document
+from tests.channels.wechat_pay_books import Paid as WechatPaid
 from tests.channels.wechat_pay_gateway import BASE_URL, WechatPayGateway
 
 URLS: Final = ChannelUrls(BASE_URL, GATEWAY_URL)
@@ -49,6 +51,27 @@ class Paid:
     at: datetime
 
 
+class Standing(StrEnum):
+    """What a channel has under a number. `dead`: it has it, and never pays it; `open`: it may pay yet."""
+
+    UNKNOWN = "unknown"
+    DEAD = "dead"
+    OPEN = "open"
+    PAID = "paid"
+
+
+class _Wechat(WechatPayGateway):
+    """Where some payers' accounts are gone, for good: `gone` are the payments that they made."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        super().__init__(clock)
+        self.gone: set[str] = set()
+
+    def _refusals(self, payment: WechatPaid, *asked: Any) -> Iterator[Reply]:
+        self.account_gone = payment.payment_no in self.gone
+        return super()._refusals(payment, *asked)
+
+
 @dataclass
 class Gateways:
     """All of them, on one clock. An Exchange: whoever is meant answers. `by_hand`: fen others refunded, by payment."""
@@ -57,7 +80,7 @@ class Gateways:
     by_hand: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.wechat = WechatPayGateway(self.clock)
+        self.wechat = _Wechat(self.clock)
         self.alipay = AlipayGateway(self.clock)
         self.v1 = EpayGateway(self.clock, tells_refunded=True)
         self.v2 = EpayGateway(self.clock)
@@ -97,6 +120,16 @@ class Gateways:
                 yield from (Paid(None, one.amount, one.at) for one in self.v1.orders[payment_no].made)
             case _:
                 yield from (Paid(one.out_refund_no, one.amount, one.at) for one in self.v2.orders[payment_no].made)
+
+    def standing(self, channel: Channel, payment_no: str, refund_no: str) -> Standing:
+        """What the merchant's console shows of a refund; not for the channel that knows no numbers."""
+        assert channel is not Channel.UNIONPAY
+        if channel is Channel.WECHAT_PAY:
+            one = self.wechat.refunds.get(refund_no)
+            words = {"SUCCESS": Standing.PAID, "CLOSED": Standing.DEAD}
+            return Standing.UNKNOWN if one is None else words.get(one.status(self.clock()), Standing.OPEN)
+        is_paid = any(each.refund_no == refund_no for each in self.paid(channel, payment_no))
+        return Standing.PAID if is_paid else Standing.UNKNOWN
 
     def refund_by_hand(self, channel: Channel, payment_no: str, amount: int) -> None:
         """Somebody else refunds, in the channel's console; nothing happens where not that much is left."""

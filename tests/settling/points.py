@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,16 +55,21 @@ WORKER: ContextVar[Worker | None] = ContextVar("worker", default=None)
 
 @dataclass
 class Points:
-    """`todo`: where the next one to come by ends. `holds` and `breaks`: how likely one is held, or meets trouble."""
+    """`todo`: where the next one to come by ends. `holds` and `breaks`: how likely one is held, or meets trouble.
+
+    `in_turn`: whether workers do one thing at a time, first come first served, so that a seed always tells one story.
+    """
 
     random: Random
     todo: set[str] = field(default_factory=set)
     holds: float = 0.0
     breaks: float = 0.0
+    in_turn: bool = True
     seen: Counter[str] = field(default_factory=Counter)
     crashed: Counter[str] = field(default_factory=Counter)
     parked: dict[asyncio.Task[Any], Parked] = field(default_factory=dict)
     _known: set[asyncio.Task[Any]] = field(default_factory=set)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def reach(self, point: str) -> None:
         """Somebody comes to a point where nothing of its own is open."""
@@ -112,7 +117,7 @@ class Points:
     async def transaction(self, engine: Engine, name: str) -> AsyncIterator[Connection]:
         """In place of the store's."""
         await self.reach(f"{name} {BEGIN}")
-        async with _REAL(engine) as connection:
+        async with self._my_turn(), _REAL(engine) as connection:
             yield connection
             if WORKER.get() is not None:
                 self.seen[f"{name} {BEFORE}"] += 1
@@ -125,9 +130,14 @@ class Points:
         """One call of a channel."""
         name = _call(sys._getframe(1))
         await self.reach(f"{name} {ASKED}")
-        reply = await send(request)
+        async with self._my_turn():
+            reply = await send(request)
         await self.reach(f"{name} {ANSWERED}")
         return reply
+
+    def _my_turn(self) -> AbstractAsyncContextManager[Any]:
+        """Nobody is held while it has its turn, so that nobody waits for ever."""
+        return self._turn if self.in_turn and WORKER.get() is not None else nullcontext()
 
     @contextmanager
     def planted(self) -> Iterator[None]:

@@ -8,31 +8,26 @@ Ends with 1 if one of them goes unnoticed, or the simulation goes red with none 
 
 import asyncio
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
 from app import ids
+from app.models.closed_sets import BillState, ReportSource
 from app.outbound.channels.said import Told, Unclear, Unknown
 from app.outbound.channels.wechat_pay import notices
 from app.rules import settlement
 from app.rules.settlement import Failure, FailureCode, RefundState
 from app.services import billing, overdue, reconciling, refund_steps, refunds, repair, settling
 from app.store.cases import Settled
-from app.store.engine import create_engine
 from app.store.refund_sql import LEASE
+from app.store.refunds import RefundStore
 from app.store.settling import SettlingStore
-from launcher.postgres import running
-from tests.conftest import _database, _migrate
-from tests.database_clock import database_clock
-from tests.settling.simulation import Ground, simulate
-from tests.store.rows import config_of
+from tests.settling.simulation import Ground, own_ground, simulate
 
 SEEDS = 20
 NOTHING = "nothing at all"  # where the simulation has to stay green
@@ -66,10 +61,15 @@ def _another_number(*given: Any) -> Any:
     return replace(_INSTRUCTION(*given), refund_no=ids.mint_refund_no())
 
 
-async def _under_way_is_settled(engine: Any, leased: Any, told: Told) -> Any:
+async def _under_way_is_settled(engine: Any, leased: Any, refund_id: UUID, told: Told) -> Any:
     if told.state is RefundState.PROCESSING:
         told = replace(told, state=RefundState.SUCCEEDED)
-    return await _REPORT(engine, leased, told)
+    return await _REPORT(engine, leased, refund_id, told)
+
+
+async def _as_it_was_leased(self: Any, leased: Any) -> Any:
+    [found] = await self._read([leased.refund_id])
+    return replace(found, refund=leased)
 
 
 async def _claimed_for_nobody(self: Any, leased_until: datetime, limit: int) -> Any:
@@ -99,17 +99,36 @@ def _applied_again(_refund: Any, _report: Any) -> bool:
     return False
 
 
-def _without_the_first(*given: Any) -> Any:
-    return _DAYS(*given)[1:]
+async def _taken_for_read(engine: Any, billed: Any, _adapter: Any, day: Any, _now: Any) -> bool:
+    await billing._end(engine, billed, day, BillState.READ, 0)
+    return True
+
+
+def _always_another(refund: Any, repair_: Any, held: Any) -> Any:
+    return repair._in_its_place(_AGAIN(refund, repair_, held), refund)
+
+
+def _kept_with_the_channel(refund: Any, repair_: Any, held: Any) -> Any:
+    again = _AGAIN(refund, repair_, held)
+    return replace(again, account_id=again.account_id or refund.account_id)
+
+
+def _retried_in_silence(*given: Any) -> Any:
+    return replace(_RETRIED(*given), refunds_told=())
+
+
+async def _unkept(self: Any, refund_id: UUID, said: Any, now: datetime) -> int | None:
+    return 1 if said.source is ReportSource.ADAPTER else await _NOTE(self, refund_id, said, now)
 
 
 _ASK, _INSTRUCTION, _REPORT, _CLAIM = settling._ask, settling._instruction, settling._report, SettlingStore.claim
 _OVERDUE_STEP, _APPLIED = refund_steps.overdue_step, refund_steps.applied_step
-_AGAIN, _DAYS = repair._again, billing._days
+_AGAIN, _RETRIED, _NOTE = repair._again, repair._retried, RefundStore.note
 _TOLD = {state: kind for state, kind in refund_steps._TOLD.items() if state is not RefundState.ABNORMAL}
 BUGS: dict[str, tuple[Plant, ...]] = {
     NOTHING: (),
     "asked for without having written it down": ((SettlingStore, "submitting", _unwritten),),
+    "not looked at again before it is asked for": ((SettlingStore, "hold", _as_it_was_leased),),
     "no clear answer counts as a failure": ((settling, "_ask", _unclear_is_failed),),
     "no clear answer counts as the end": ((settling, "_ask", _unclear_is_closed),),
     "another number each time": ((settling, "_instruction", _another_number),),
@@ -128,8 +147,19 @@ BUGS: dict[str, tuple[Plant, ...]] = {
     "every event twice": ((refunds, "applied_step", _said_twice),),
     "said again is told again": ((settlement, "_is_repeated", _applied_again),),
     "nobody is told what is abnormal": ((refund_steps, "_TOLD", _TOLD),),
-    "a day without a bill": ((billing, "_days", _without_the_first),),
+    "a day without a bill": ((billing, "_is_done", _taken_for_read),),
     "a fault of ours ends it": ((SettlingStore, "schedule", _nothing),),
+    "a retry gives another number, closed or not": ((repair, "_again", _always_another),),
+    "a retry that nobody hears of": ((repair, "_retried", _retried_in_silence),),
+    "what may yet be paid is closed by hand": (
+        (repair, "GIVEN_UP_FROM", frozenset(RefundState)),
+        (repair, "allow", lambda *_: None),
+    ),
+    "closed by hand, and kept from the deposit": ((repair, "give_back", _nothing),),
+    "sent elsewhere, and asked of the channel too": ((repair, "_again", _kept_with_the_channel),),
+    "sent elsewhere while the old way is open": ((repair, "_require_no_way_back", lambda *_: None),),
+    "the case stays behind": ((refund_steps, "status_after", lambda view, *_: view.case.status),),
+    "what an adapter says is not kept": ((RefundStore, "note", _unkept),),
 }
 
 
@@ -158,17 +188,11 @@ async def run(words: Sequence[str], say: Callable[[str], object]) -> bool:
     """Whether all of the bugs, or those named by the words, are noticed."""
     names = [name for name in BUGS if not words or any(word in name for word in words)]
     right = True
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "postgres", throwaway=True) as server:
-        async with _database(server, "kmr_settling") as database:
-            url = server.url(database)
-            _migrate(url)
-            engine = create_engine(config_of(url))
-            async with database_clock(url) as hands:
-                for name in names:
-                    found = await noticed(Ground(engine, hands), name)
-                    right &= (found is None) is (name == NOTHING)
-                    say(f"{'green' if found is None else found[0]:>5}  {name}: {'' if found is None else found[1]}\n")
-            await engine.dispose()
+    async with own_ground() as ground:
+        for name in names:
+            found = await noticed(ground(), name)
+            right &= (found is None) is (name == NOTHING)
+            say(f"{'green' if found is None else found[0]:>5}  {name}: {'' if found is None else found[1]}\n")
     return right
 
 

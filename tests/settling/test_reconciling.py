@@ -1,21 +1,25 @@
 """What others paid back: found, kept once, never promised a second time, and raised where it overdraws a promise."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.outbound.channels.said import FoundRefund, PaymentSeen
 from app.rules.facts import Channel, Reason
 from app.rules.settlement import RefundState
 from app.services import refunds
 from app.services.reconciling import take_in, take_in_bill
+from app.services.records import put_record
 from app.services.timing import fire_due
 from app.store.case_rows import RefundRow
-from app.store.record_rows import Told
+from app.store.engine import transaction
+from app.store.record_rows import PaymentRow, Told
+from app.store.records import RecordStore
 from tests.settling.gateways import KINDS
 from tests.settling.scene import DAY, HOUR, MINUTE, SECOND, Scene
 
@@ -49,6 +53,40 @@ async def seen(scene: Scene, row: RefundRow, total: int | None, *single: FoundRe
 async def conflicts(scene: Scene, refund_id: UUID) -> list[tuple[str, int]]:
     told = await scene.told(refund_id, "refund.conflict")
     return [(each["conflict"], each["reported"]["amount"]) for each in told]
+
+
+async def told_anew(scene: Scene, payment_no: str, **changes: Any) -> None:
+    """The site tells the payment otherwise."""
+    async with transaction(scene.engine) as connection:
+        stored = await RecordStore(connection, scene.site_id).get(PaymentRow, payment_no)
+        assert stored is not None
+        await put_record(connection, scene.site_id, replace(stored.record, **changes), scene.time.at)
+
+
+async def test_what_was_overdrawn_of_a_payment_that_is_larger_is_overdrawn_less(scene: Scene) -> None:
+    row = await part(scene, 6_000)
+    await seen(scene, row, None, listed(scene, "h1", 7_000))
+    assert await amounts(scene, row.payment_no) == (6_000, 7_000, 3_000)
+    for amount, overdrawn in ((FEN + 1_000, 2_000), (FEN + 5_000, 0), (FEN + 3_000, 0)):
+        await told_anew(scene, row.payment_no, amount=amount)
+        assert await amounts(scene, row.payment_no) == (6_000, 7_000, overdrawn)
+    with pytest.raises(Conflict):  # telling it overdraws nothing
+        await told_anew(scene, row.payment_no, amount=FEN + 2_999)
+    with pytest.raises(Conflict):
+        await told_anew(scene, row.payment_no, refunded_amount=7_001)
+
+
+async def test_what_was_found_beyond_a_payment_counts_once_it_is_larger(scene: Scene) -> None:
+    row = await part(scene, 1_000)
+    await seen(scene, row, None, listed(scene, "h1", FEN + 2_000))
+    assert await amounts(scene, row.payment_no) == (1_000, FEN + 2_000, 3_000)
+    await told_anew(scene, row.payment_no, amount=FEN + 4_000)
+    assert await amounts(scene, row.payment_no) == (1_000, FEN + 2_000, 0)
+    told = Told((scene.orders[row.payment_no],))
+    view = await scene.filed(told, Reason.OTHER, None)
+    with pytest.raises(Invalid):
+        await scene.ruled(view.case.case_id, 1_001)
+    assert sum(each.amount for each in (await scene.ruled(view.case.case_id, 1_000)).refunds) == 1_000
 
 
 async def test_each_refund_of_others_is_kept_once(scene: Scene) -> None:

@@ -144,11 +144,8 @@ async def test_what_the_channel_does_not_know_is_submitted_again_under_the_same_
     await scene.time.pass_by(MINUTE)
     await scene.step()
     after = await refund(scene, refund_id)
-    assert (after.state, after.refund_no, after.submitted_at) == (
-        RefundState.PROCESSING,
-        row.refund_no,
-        row.submitted_at,
-    )
+    assert (after.state, after.refund_no) == (RefundState.PROCESSING, row.refund_no)
+    assert after.submitted_at == scene.time.at
     assert scene.gateways.asked_to_pay() == 2
 
 

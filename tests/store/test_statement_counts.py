@@ -148,7 +148,7 @@ async def test_a_refund_is_read_reported_and_settled_in_one_statement_each(engin
         assert view is not None
         accepted = replace(view.refund, state=RefundState.ACCEPTED, version=2)
         said = NewReport(
-            "digest", ReportSource.ADAPTER, RefundState.ACCEPTED, 1, "CNY", None, NOW, None, None,
+            "digest", ReportSource.ADAPTER, RefundState.ACCEPTED, 1, "CNY", None, None, None, NOW, None, None,
             ReportVerdict.APPLIED, None,
         )  # fmt: skip
         for call in (

@@ -98,6 +98,9 @@ class AccountOut(BodyOut):
     kind: ChannelKind = Field(description="接口类型.")
     channel: Channel = Field(description="支付渠道.")
     label: str = Field(description="名称.")
+    identity: str = Field(
+        description="账户标识 · `mch_id`, `app_id`, or an aggregator's address, `pid` and version. It stays."
+    )
     enabled: bool = Field(description="是否启用.")
     notify_url: str | None = Field(
         description="通知地址 · Where notices are taken; 微信支付 is told each time. null: none is known."

@@ -9,6 +9,7 @@ from app.api.schemas.deposits import DepositDeducted
 from app.api.schemas.refunds import RefundInstructionOut
 from app.api.schemas.webhook_bodies import Envelope
 from app.models.closed_sets import ReportSource
+from app.rules.facts import Channel
 from app.rules.settlement import ConflictCode, RefundState
 
 
@@ -77,6 +78,8 @@ class ContradictingReport(BodyOut):
     amount: int | None = Field(description="所报金额（分）.")
     currency: str | None = Field(description="所报币种.")
     channel_refund_no: str | None = Field(description="所报渠道退款单号.")
+    payment_no: str | None = Field(description="所报支付单号.")
+    channel: Channel | None = Field(description="所报支付渠道.")
     at: str = Field(description="所报时间.")
 
 

@@ -92,6 +92,9 @@ class RefundResultIn(BodyIn):
     channel_refund_no: ChannelNumber | None = Field(
         default=None, description="渠道退款单号 · The channel's own number; required with `succeeded`."
     )
+    refund_no: Identifier | None = Field(
+        default=None, description="退款单号 · Checked where given; required where reports are signed."
+    )
     payment_no: Identifier | None = Field(default=None, description="支付单号 · Checked where given.")
     channel: Channel | None = Field(default=None, description="支付渠道 · Checked where given.")
     failure: FailureIn | None = Field(default=None, description="失败原因 · Required where the refund has stopped.")
@@ -218,6 +221,8 @@ class RefundReportOut(BodyOut):
     amount: int | None = Field(description="所报金额（分）.")
     currency: str | None = Field(description="所报币种.")
     channel_refund_no: str | None = Field(description="所报渠道退款单号.")
+    payment_no: str | None = Field(description="所报支付单号.")
+    channel: Channel | None = Field(description="所报支付渠道.")
     failure: RefundFailureOut | None = Field(description="所报失败原因.")
     at: str = Field(description="所报时间.")
     verdict: ReportVerdict = Field(description="处理结果 · `late` and `conflict` changed nothing.")

@@ -44,6 +44,11 @@ class EpayCredentials:
     private_key: RSAPrivateKey | None = field(default=None, repr=False)
     platform_public_key: RSAPublicKey | None = field(default=None, repr=False)
 
+    @property
+    def identity(self) -> str:
+        """What makes it this account and no other, whatever its keys are. V2 knows nothing of what V1 was asked for."""
+        return f"{self.url} {self.pid} {self.version}"
+
 
 def read_credentials(document: Mapping[str, object]) -> EpayCredentials:
     """Raises CredentialsInvalid."""

@@ -72,7 +72,7 @@ class EpayV1:
     def obstacle(self, instruction: Instruction, now: datetime) -> Told | NotNow | None:
         """What this interface cannot do safely."""
         del now
-        if instruction.earlier > 0:
+        if instruction.earlier > 0 or instruction.gone > 0:
             return Told(RefundState.ABNORMAL, failure=_TOO_MANY)
         if 3 * instruction.amount <= 2 * instruction.payment_amount:
             return Told(RefundState.ABNORMAL, failure=_SMALL_PART)
@@ -150,7 +150,7 @@ def _shown(order: OrderSeen, instruction: Instruction) -> Told | None:
         return Told(RefundState.ABNORMAL, failure=_UNPAID)
     if order.went_back == 0:
         return None
-    if order.went_back == instruction.amount and instruction.earlier == 0:
+    if order.went_back == instruction.amount and instruction.earlier == instruction.gone == 0:
         return Told(RefundState.SUCCEEDED, order.went_back, "CNY")
     return Told(RefundState.ABNORMAL, failure=_WHOSE)
 

@@ -158,7 +158,8 @@ def _unknown_unless_paid(order: OrderSeen, instruction: Instruction) -> Unknown 
 
     With earlier refunds the sum says nothing, and the number has to be trusted.
     """
-    if instruction.earlier == 0 and (order.went_back is None or order.went_back >= instruction.amount):
+    explained = instruction.gone + instruction.amount
+    if instruction.earlier == 0 and (order.went_back is None or order.went_back >= explained):
         return Unclear("order_shows_refunds")
     return Unknown()
 

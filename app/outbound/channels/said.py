@@ -12,8 +12,8 @@ from app.rules.settlement import Failure, RefundState
 class Instruction:
     """Pay `amount` fen of a payment of `payment_amount` fen back, under `refund_no`, which never changes.
 
-    `payment_no` is the number under which the shop started the payment at the channel. `earlier`: how many refunds
-    over the same payment were begun before this one, the last of them first submitted at `last_begun_at`.
+    `payment_no` is the number under which the shop started the payment at the channel. Over the same payment, `gone`
+    fen went back otherwise, or may have; `earlier` other refunds were begun, the last of them at `last_begun_at`.
     `notify_url`: where the channel may send notices.
     """
 
@@ -25,6 +25,7 @@ class Instruction:
     reason_text: str
     paid_at: datetime
     notify_url: str | None = None
+    gone: int = 0
     earlier: int = 0
     last_begun_at: datetime | None = None
 
@@ -95,9 +96,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A notice whose signature proves what it says."""
+    """A notice whose signature proves what it says of a refund, over the payment that it names."""
 
     refund_no: str
+    payment_no: str
     told: Told
 
 

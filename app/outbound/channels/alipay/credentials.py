@@ -31,6 +31,11 @@ class AlipayCredentials:
     private_key: RSAPrivateKey = field(repr=False)
     alipay_public_key: RSAPublicKey = field(repr=False)
 
+    @property
+    def identity(self) -> str:
+        """What makes it this account and no other, whatever its keys are."""
+        return self.app_id
+
 
 def read_credentials(document: Mapping[str, object]) -> AlipayCredentials:
     """`app_id`, `private_key`, `alipay_public_key`; keys as PEM, or as the bare base64 that Alipay's key tool gives,

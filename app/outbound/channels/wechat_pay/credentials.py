@@ -34,6 +34,11 @@ class WechatPayCredentials:
     api_v3_key: bytes = field(repr=False)
     platform_keys: Mapping[str, RSAPublicKey] = field(repr=False)
 
+    @property
+    def identity(self) -> str:
+        """What makes it this account and no other, whatever its keys are."""
+        return self.mch_id
+
     def answering_serial(self) -> str | None:
         """The public key that answers are to be signed for; None where only certificates are known."""
         return next((serial for serial in self.platform_keys if serial.startswith(PUBLIC_KEY_PREFIX)), None)

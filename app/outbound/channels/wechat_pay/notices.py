@@ -55,7 +55,8 @@ def _proof(credentials: WechatPayCredentials, body: bytes) -> Proof:
     if text_at(refund, "refund_status") != word:
         raise NoticeRefused("contradictory")
     at = moment(text_at(document, "create_time"))
-    return Proof(number_at(refund, "out_refund_no"), read_told(refund, STATES[word], at))
+    told = read_told(refund, STATES[word], at)
+    return Proof(number_at(refund, "out_refund_no"), number_at(refund, "out_trade_no"), told)
 
 
 def _resource(credentials: WechatPayCredentials, document: dict[str, object]) -> dict[str, object]:
