@@ -39,10 +39,12 @@ Refund = tuple[CaseModel, RefundModel]
 class Cashier(Desk):
     """The desk, and what becomes of the money that it grants."""
 
-    def granted(self, of: int, policy: str, code: RulingCode, amount: int | None) -> None:
+    def granted(
+        self, of: int, policy: str, code: RulingCode, amount: int | None, reason: Reason = Reason.NOT_WORKING
+    ) -> None:
         """A claim that the merchant contests and a person grants, whole or in part, at whoever's expense."""
         known = set(self.model.cases)
-        self.file(of, Reason.NOT_WORKING, "what_is_needed", policy, None)
+        self.file(of, reason, "what_is_needed", policy, None)
         for case in [case for case_id, case in self.model.cases.items() if case_id not in known]:
             contested = self._post(case, "merchant-response", {"position": "contest"}, key=self._key())
             self._check(case, contested, self.model.respond(case, Position.CONTEST))
@@ -121,7 +123,7 @@ class Cashier(Desk):
         if not consented:
             stale = replace(self._retrying(refund, None), if_match=f'"{refund.version + 1}"')
             assert self._send(stale).status == 412
-        elif case.refusal("retry_refund", self.now) is None and refund.is_stopped and not refund.is_disputed:
+        elif case.refusal("retry_refund", self.now) is None and refund.is_stopped and not refund.is_doubted:
             consented_at = self.now + CLOCKS_DIFFER + INSTANT
             answer = self._send(self._retrying(refund, "acct-9", consented_at=consented_at))
             self._check(case, answer, Refusal(422, "in_the_future"))
@@ -238,6 +240,7 @@ class Cashier(Desk):
             "just_before_the_last": last - INSTANT,
             "just_after_the_last": last + INSTANT,
             "an_hour_ago": self.now - timedelta(hours=1),
+            "a_day_ago": self.now - timedelta(days=1),
             "by_a_fast_clock": self.now + CLOCKS_DIFFER,
             "in_the_future": self.now + CLOCKS_DIFFER + INSTANT,
             "before_the_payment": self.model.records.payments[refund.payment_no].paid_at - INSTANT,

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,8 @@ from app.rules.decision import decide, decision_document, decision_text
 from app.rules.presets import PRESETS
 from app.services.assembling import facts_from
 from tests.lifecycle.case_model import CHORES, OPEN, PAYING_BACK, PROMISES, CaseModel
-from tests.lifecycle.deposit_model import Ledger
+from tests.lifecycle.deposit_model import ACCOUNTS, Ledger
+from tests.lifecycle.records_model import Records
 from tests.lifecycle.refund_model import RefundModel
 from tests.lifecycle.service import Request, Site, at
 
@@ -156,7 +157,7 @@ def _found_refund(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _found_report(document: dict[str, Any]) -> tuple[object, ...]:
-    names = ("state", "amount", "channel_refund_no", "verdict", "conflict", "times")
+    names = ("source", "state", "amount", "channel_refund_no", "verdict", "conflict", "times")
     return tuple(document[name] for name in names)
 
 
@@ -182,30 +183,35 @@ def _wanted(case: CaseModel, now: datetime) -> dict[str, Any]:
 def check_money(site: Site) -> None:
     """What may still be paid on a payment is reserved and no more; no money is on its way twice; parts add up."""
     rows = site.service.rows(
-        """SELECT p.payment_no, p.amount - p.refunded_amount AS left_over, p.reserved_amount,
+        """SELECT p.payment_no, p.reserved_amount, p.overdrawn_amount,
+                  greatest(0, greatest(p.refunded_amount, p.found_amount) + p.reserved_amount - p.amount) AS beyond,
                   coalesce((SELECT sum(r.amount) FROM refunds r WHERE r.site_id = p.site_id
                             AND r.payment_no = p.payment_no AND r.state <> 'closed'), 0) AS promised
            FROM payments p WHERE p.site_id = $1""",
         site.site_id,
     )
     for row in rows:
-        assert row["promised"] == row["reserved_amount"] <= row["left_over"], dict(row)
+        assert row["promised"] == row["reserved_amount"], dict(row)
+        assert row["beyond"] == row["overdrawn_amount"], dict(row)
     odd = site.service.rows(
-        """SELECT c.case_id FROM cases c WHERE c.site_id = $1
+        """SELECT c.case_id, 'granted without refunds' AS what FROM cases c WHERE c.site_id = $1
                AND (c.status IN ('approved', 'refunding', 'refund_failed', 'refunded')) <> EXISTS (
                    SELECT FROM refunds r WHERE r.site_id = c.site_id AND r.case_id = c.case_id)
-           UNION SELECT case_id FROM refunds WHERE site_id = $1 AND state <> 'closed'
+           UNION SELECT case_id, 'twice on its way'
+                 FROM refunds WHERE site_id = $1 AND state <> 'closed'
                  GROUP BY case_id, payment_no HAVING count(*) > 1
-           UNION SELECT case_id FROM refunds r WHERE site_id = $1 AND state <> 'closed' AND EXISTS (
+           UNION SELECT case_id, 'replaced, not closed'
+                 FROM refunds r WHERE site_id = $1 AND state <> 'closed' AND EXISTS (
                  SELECT FROM refunds later WHERE later.site_id = $1 AND later.replaces = r.refund_id)
-           UNION SELECT c.case_id FROM cases c WHERE c.site_id = $1 AND (c.status = 'refunded') <> coalesce((
+           UNION SELECT c.case_id, 'refunded or not'
+                 FROM cases c WHERE c.site_id = $1 AND (c.status = 'refunded') <> coalesce((
                  SELECT bool_and(state = 'succeeded' OR (state = 'closed' AND failure_code = 'refunded_elsewhere'))
                  FROM refunds r WHERE r.site_id = $1 AND r.case_id = c.case_id
                      AND NOT EXISTS (SELECT FROM refunds later
                                      WHERE later.site_id = $1 AND later.replaces = r.refund_id)), false)""",
         site.site_id,
     )
-    assert not odd
+    assert not odd, list(map(dict, odd))
     parts = site.service.rows(
         """SELECT c.case_id, sum(r.amount) AS parts,
                   (SELECT (body::jsonb -> 'refund' ->> 'amount')::bigint FROM decisions d
@@ -218,6 +224,51 @@ def check_money(site: Site) -> None:
     )
     for row in parts:
         assert row["parts"] == row["granted"], dict(row)
+
+
+def check_payments(site: Site, records: Records) -> None:
+    """What went back and is promised of each payment, as the model has it."""
+    rows = site.service.rows(
+        """SELECT payment_no, amount, refunded_amount, reserved_amount, found_amount, overdrawn_amount
+           FROM payments WHERE site_id = $1""",
+        site.site_id,
+    )
+    wanted = {
+        (number, each.amount, each.refunded_amount, records.promised[number], records.found[number].amount,
+         records.overdrawn(each))
+        for number, each in records.payments.items()
+    }  # fmt: skip
+    found = set(map(tuple, rows))
+    assert found == wanted, f"found, wanted: {found - wanted}, {wanted - found}"
+
+
+def check_deposits(site: Site, ledgers: Mapping[str, Ledger]) -> None:
+    """Each account is the sum of its entries and what the model has, and what a case took is what its refunds are."""
+    names = ", ".join(ACCOUNTS)
+    rows = site.service.rows(f"SELECT merchant_id, {names} FROM deposit_accounts WHERE site_id = $1", site.site_id)
+    balances = {row["merchant_id"]: {name: row[name] for name in ACCOUNTS} for row in rows}
+    wanted = {merchant_id: ledger.balances for merchant_id, ledger in ledgers.items()}
+    assert _moved(balances) == _moved(wanted), f"found, wanted: {balances}, {wanted}"
+    sums = ", ".join(f"sum({name})::bigint" for name in ACCOUNTS)
+    added = site.service.rows(
+        f"SELECT merchant_id, {sums} FROM deposit_entries WHERE site_id = $1 GROUP BY 1", site.site_id
+    )
+    booked = {row[0]: dict(zip(ACCOUNTS, row[1:], strict=True)) for row in map(tuple, added)}
+    assert _moved(booked) == _moved(balances)
+    odd = site.service.rows(
+        """SELECT e.case_id, sum(e.refunds) AS taken, (
+               SELECT coalesce(sum(r.amount), 0) FROM refunds r
+               WHERE r.site_id = e.site_id AND r.case_id = e.case_id AND r.state <> 'closed') AS promised
+           FROM deposit_entries e WHERE e.site_id = $1 AND e.case_id IS NOT NULL
+           GROUP BY e.site_id, e.case_id HAVING sum(e.refunds) <> 0""",
+        site.site_id,
+    )
+    for row in odd:
+        assert row["taken"] == row["promised"], dict(row)
+
+
+def _moved(balances: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
+    return {merchant_id: each for merchant_id, each in balances.items() if any(each.values())}
 
 
 def check_instructions(site: Site, refunds: Iterable[RefundModel]) -> None:

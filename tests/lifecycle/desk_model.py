@@ -39,9 +39,10 @@ from tests.lifecycle.case_model import (
     Refusal,
 )
 from tests.lifecycle.deposit_model import Deposits, Ledger
+from tests.lifecycle.found_model import Explained, Listed, foreign
 from tests.lifecycle.limits import arrival, limits, own
 from tests.lifecycle.records_model import Records
-from tests.lifecycle.refund_model import CLOCKS_DIFFER, TOLD_OF, Heard, RefundModel, Said
+from tests.lifecycle.refund_model import CLOCKS_DIFFER, ELSEWHERE, FINAL, TOLD_OF, Heard, RefundModel, Said
 
 Check = Refusal | None
 
@@ -131,15 +132,17 @@ class DeskModel:
         for share in () if verdict.refund is None else verdict.refund.shares:
             assert share.amount > 0
             self.records.promised[share.payment.payment_no] += share.amount
-            assert not self.records.stands_against(self.records.payments[share.payment.payment_no])
+            assert not self.records.overdrawn(self.records.payments[share.payment.payment_no])
             case.refunds.append(self._asked_for(case, share.payment.payment_no, share.amount))
             case.told.append("refund.requested")
         if verdict.refund is not None and verdict.liability is Liability.MERCHANT:
             case.chore("refund_rate", self.now)
 
     def _asked_for(self, case: CaseModel, payment_no: str, amount: int) -> RefundModel:
-        channel = self.records.payments[payment_no].channel
-        return RefundModel(payment_no, channel, amount, self.now, arrival(self.now, channel, case.terms))
+        payment = self.records.payments[payment_no]
+        expected_by = arrival(self.now, payment.channel, case.terms)
+        gone = self.records.gone_by_others(payment)
+        return RefundModel(payment_no, payment.channel, amount, self.now, expected_by, gone_before=gone)
 
     # --- deposits
 
@@ -173,7 +176,7 @@ class DeskModel:
         """Every refund of the site, with its case."""
         return [(case, refund) for case in self.cases.values() for refund in case.refunds]
 
-    def report(self, case: CaseModel, refund: RefundModel, said: Said) -> Heard | Refusal:
+    def report(self, case: CaseModel, refund: RefundModel, said: Said, source: str = "adapter") -> Heard | Refusal:
         """Somebody says what became of a refund."""
         if said.failure == "refunded_elsewhere" and said.state != "closed":
             return Refusal(422, "elsewhere_is_closed")
@@ -183,19 +186,34 @@ class DeskModel:
             return Refusal(422, "before_the_payment")
         others = [each for _, each in self.refunds if each is not refund]
         heard = refund.weigh(said, others)
-        times = refund.keep(said, heard)
+        if source == "reconciliation" and refund.other_account is not None and said.state != "succeeded":
+            heard = Heard("late")  # the way that it came is not the way that it goes
+        times = refund.keep(said, heard, self.now, source)
         if heard.verdict == "applied":
             self._applied(case, refund, said)
         elif heard.verdict == "repeated" and refund.state not in ("succeeded", "closed"):
             refund.reported_at = said.at if refund.reported_at is None else max(refund.reported_at, said.at)
         elif heard.verdict == "conflict" and times == 1:
             case.move(case.status, self.now, ("refund.conflict",))
+        if heard.conflict is not None and source == "reconciliation":
+            self._contradicted_by_the_channel(case, refund, said, is_new=times == 1 and heard.conflict != "payment_no")
         return heard
+
+    def _contradicted_by_the_channel(self, case: CaseModel, refund: RefundModel, said: Said, *, is_new: bool) -> None:
+        """What the channel says that it paid of a closed refund is found money."""
+        if is_new and (refund.state, said.state) == ("closed", "succeeded"):
+            paid = (said.number or refund.number, said.amount or refund.amount, said.at)
+            if self.records.found[refund.payment_no].take([paid], self.now):
+                self.changed(order_no=case.order_no)
+        self._raise(refund.payment_no)
 
     def _applied(self, case: CaseModel, refund: RefundModel, said: Said) -> None:
         refund.goes_to(said)
         if refund.state == "closed":
             self.records.promised[refund.payment_no] -= refund.amount
+            refund.ended_at = self.now
+            if refund.is_back:
+                self._gone_elsewhere(refund.payment_no)
             self.changed(order_no=case.order_no)  # there is more to give now
             if self._funding(case) in ("deposit", "platform_advance"):
                 self.ledger(case).reverse(case.case_id, refund.amount)
@@ -209,7 +227,8 @@ class DeskModel:
         refusal = case.refusal("retry_refund", self.now)
         if refusal is None and not refund.is_stopped:
             return Refusal(409, "refund_replaced" if refund.is_replaced else "refund_not_stopped")
-        if refusal is None and refund.is_disputed and not despite:
+        pays_anew = refund.state == "closed" or account is not None
+        if refusal is None and pays_anew and refund.is_doubted and not despite:
             return Refusal(409, "refund_disputed")
         if refusal is None and account is not None and refund.has_a_way_back:
             return Refusal(409, "original_route_open")
@@ -225,8 +244,7 @@ class DeskModel:
         return refusal
 
     def _replace(self, case: CaseModel, refund: RefundModel, account: str | None) -> Check:
-        payment = self.records.payments[refund.payment_no]
-        if payment.amount < payment.refunded_amount + self.records.promised[refund.payment_no] + refund.amount:
+        if self.records.left_of(self.records.payments[refund.payment_no]) < refund.amount:
             return Refusal(409, "refund_exceeds_payment")
         another = self._asked_for(case, refund.payment_no, refund.amount)
         another.replaces, another.other_account = refund, account or refund.other_account
@@ -242,10 +260,58 @@ class DeskModel:
             return Refusal(409, "refund_not_stopped")
         if refusal is None:
             said = Said("closed", self.now, None, failure=code)
-            refund.keep(said, Heard("applied"))
+            refund.keep(said, Heard("applied"), self.now, "person")
             case.acts.append("refund_closing")
             self._applied(case, refund, said)
         return refusal
+
+    # --- what others paid back
+
+    def finds(self, payment_no: str, listed: Sequence[Listed], total: int | None) -> int:
+        """A channel tells what went back over a payment; how many promises it raises that this is too much for."""
+        over = [each for _, each in self.refunds if each.payment_no == payment_no]
+        ours = [Explained(each.refund_no, each.number, each.amount, each.state != "closed") for each in over]
+        strange = foreign(listed, total, ours)
+        if payment_no not in self.records.payments or not strange:
+            return 0
+        if self.records.found[payment_no].take(strange, self.now):
+            self.changed(order_no=self.records.payments[payment_no].order_no)
+        return self._raise(payment_no)
+
+    def _raise(self, payment_no: str) -> int:
+        """Every promise that is still open over an overdrawn payment; each is told once of the same amount."""
+        beyond = self.records.overdrawn(self.records.payments[payment_no])
+        said = Said("succeeded", self.now, beyond, currency=None)
+        promised = [each for each in self.refunds if each[1].payment_no == payment_no and each[1].state not in FINAL]
+        raised = promised if beyond else []
+        for case, refund in raised:
+            if refund.keep(said, ELSEWHERE, self.now, "reconciliation") == 1:
+                case.move(case.status, self.now, ("refund.conflict",))
+        return len(raised)
+
+    def _gone_elsewhere(self, payment_no: str) -> None:
+        """What closed refunds since it was paid by another way is gone, beside what was when those were made."""
+        over = [each for _, each in self.refunds if each.payment_no == payment_no]
+        closed = [each for each in over if each.state == "closed" and each.is_back]
+        gone = [
+            one.gone_before + sum(each.amount for each in closed if each is one or each.ended_at > one.created_at)
+            for one in closed
+        ]
+        self.records.found[payment_no].take([(None, max(gone), None)], self.now)
+
+    def bills(self, payment_no: str, listed: Listed) -> None:
+        """A line of the channel's bill: of a refund of ours it is a report, of any other it is found."""
+        ours = next(((case, each) for case, each in self.refunds if each.refund_no == listed.refund_no), None)
+        if ours is None or listed.refund_no is None:
+            self.finds(payment_no, [listed], None)
+            return
+        refund, at = ours[1], listed.at or self.now
+        if (refund.state, refund.amount, refund.payment_no) != (listed.state, listed.amount, payment_no):
+            number = listed.number if refund.number is None else None  # an adapter may call it otherwise than the bill
+            said = Said(listed.state, at, listed.amount, number, currency=None, payment_no=payment_no)
+            self.report(*ours, said, "reconciliation")  # of an odd moment it is nothing
+        if refund.payment_no != payment_no:
+            self.finds(payment_no, [listed], None)
 
     def overdue(self) -> list[tuple[CaseModel, RefundModel]]:
         """What nobody has taken, or what is not there, in its time, and was not told yet; the oldest first."""

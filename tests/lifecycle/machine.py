@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from app.rules.facts import (
     CancelledBy,
+    Channel,
     DeliveryMode,
     MerchantStatus,
     OrderStatus,
@@ -20,7 +21,8 @@ from app.rules.facts import (
     Ruled,
     RulingCode,
 )
-from tests.lifecycle.cashier import ODD, Cashier
+from tests.lifecycle.bookkeeper import Bookkeeper
+from tests.lifecycle.cashier import ODD
 from tests.lifecycle.desk import SAMPLE
 from tests.lifecycle.service import Service, Site
 
@@ -90,7 +92,7 @@ TWISTS = st.sampled_from(
 )  # fmt: skip
 WHEN = st.sampled_from(
     ("now", "now", "now", "as_the_last", "just_before_the_last", "just_after_the_last", "an_hour_ago",
-     "by_a_fast_clock", "in_the_future", "before_the_payment")
+     "a_day_ago", "a_day_ago", "by_a_fast_clock", "in_the_future", "before_the_payment")
 )  # fmt: skip
 ACCOUNTS = st.sampled_from((None, None, "acct-1"))
 ENTRIES = st.sampled_from(("top_up", "withdrawal", "recourse_paid", "recourse_written_off"))
@@ -117,6 +119,37 @@ PAYS = st.one_of(
     _named("paid_back_by_hand", st.sampled_from(("all_that_is_left", "one_fen_too_many", "nothing", "a_little"))),
     _named("deposit_moves", ENTRIES, st.sampled_from((1, 9_900, 500_000)), st.booleans()),
 )
+# What others do with the same money.
+FINDS = st.sampled_from(
+    ("a_part", "the_rest", "beyond", "beyond", "all", "under_way", "failed", "a_sum", "a_sum_beyond", "a_sum_of_ours",
+     "single_and_sum", "ours", "ours_by_its_number", "unheard_of")
+)  # fmt: skip
+CLOSED_FOR = st.sampled_from(
+    ("refunded_elsewhere", "rejected", "account_gone", "too_late", "refunded_elsewhere", "insufficient_balance")
+)
+BOOKS = st.one_of(
+    _named("found", FINDS, st.sampled_from(("now", "untold", "the_day_before"))),
+    _named("found", FINDS, st.sampled_from(("now", "untold", "the_day_before"))),
+    _named(
+        "billed",
+        st.sampled_from(("succeeded", "processing", "succeeded", "abnormal", "closed", "failed")),
+        st.sampled_from(("right", "right", "another_amount", "another_number", "another_payment", "not_ours")),
+        st.sampled_from(("now", "untold", "just_before_the_last", "in_the_future")),
+    ),
+    _named("found_again", st.sampled_from(("again", "more_of_it", "less_of_it"))),
+    _named("amount_corrected", st.sampled_from(("more", "as_gone", "less_than_gone"))),
+    _named("told_as_found", st.sampled_from((0, 1, 500))),
+    _named("granted_again", st.sampled_from((None, 1_000, 5_000))),
+    _named(
+        "crowded_out",
+        st.sampled_from(("another_case", "the_site", "the_channel", "a_part", "the_old_number", "others_before")),
+        st.booleans(),
+    ),
+    _named("two_compete", st.sampled_from((100, 4_000))),
+    _named("closed_by_hand", CLOSED_FOR),
+    _named("not_listed_not_done"),
+    _named("reconciled", st.integers(0, 2), st.sampled_from((None, *Channel))),
+)
 BRINGS = st.one_of(
     _named("all_happens_after", LEAPS, st.integers(1, 9)),
     _named("some_happens_after", LEAPS, st.integers(1, 2)),
@@ -133,7 +166,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Cashier(self.service, self.bystander, note)
+        self.desk = Bookkeeper(self.service, self.bystander, note)
 
     @initialize(
         orders=st.tuples(st.tuples(MODES, DELIVERIES), st.tuples(MODES, DELIVERIES)),
@@ -141,10 +174,11 @@ class DeskMachine(RuleBasedStateMachine):
         grants=st.lists(GRANTS, min_size=1, max_size=2),
         twice_paid=st.booleans(),
         deposit=st.sampled_from((None, 5_000, 1_000_000, 2_000_000)),
+        found=st.sampled_from((None, "a_part", None, "a_sum", None)),
     )
     def begins(
-        self, orders: tuple[tuple[DeliveryMode, str], ...], grants: list[Grant], claims: list[Claim],
-        twice_paid: bool, deposit: int | None,
+        self, *, orders: tuple[tuple[DeliveryMode, str], ...], grants: list[Grant], claims: list[Claim],
+        twice_paid: bool, deposit: int | None, found: str | None,
     ) -> None:  # fmt: skip
         for n, (mode, how) in enumerate(orders):
             self.desk.new_order((9_900, 600_000)[n], mode)
@@ -154,6 +188,8 @@ class DeskMachine(RuleBasedStateMachine):
                 self.desk.merchant(n, MerchantStatus.ACTIVE, deposit)
             if how != "not_yet":
                 self.desk.delivery(n, how)
+        if found is not None:
+            self.desk.found(6, found, "now")
         for grant in grants:
             self.desk.leap("an_hour")
             self.desk.granted(*grant)
@@ -188,6 +224,11 @@ class DeskMachine(RuleBasedStateMachine):
     @rule(of=NUMBERS, way=WAYS, then=PAYS)
     def money_moves(self, of: int, way: list[str], then: tuple[Any, ...]) -> None:
         self.desk.walks(of, way)
+        self._do(of, then)
+
+    @rule(of=NUMBERS, what=BOOKS, then=st.one_of(BOOKS, PAYS))
+    def others_pay_back(self, of: int, what: tuple[Any, ...], then: tuple[Any, ...]) -> None:
+        self._do(of, what)
         self._do(of, then)
 
     def _do(self, of: int, what: tuple[Any, ...]) -> None:

@@ -38,7 +38,7 @@ class Said:
     amount: int | None
     number: str | None = None
     failure: str | None = None
-    currency: str = "CNY"
+    currency: str | None = "CNY"
     payment_no: str | None = None
     channel: Channel | None = None
 
@@ -68,6 +68,10 @@ class Heard:
     code: str | None = None
 
 
+# What no report raises but the channel's own books: somebody else paid back what a refund was promised.
+ELSEWHERE = Heard("conflict", "refunded_elsewhere")
+
+
 @dataclass(eq=False)
 class RefundModel:
     """A refund: what was instructed, where it stands, and all that was said of it. The service gives it its ids."""
@@ -88,23 +92,23 @@ class RefundModel:
     version: int = 1
     asked: int = 1
     is_replaced: bool = False
+    # Also reported as paid, in whatever way: what pays anew might be a second payment.
     is_doubted: bool = False
     overdue_at: datetime | None = None
     reports: dict[tuple[object, ...], int] = field(default_factory=dict)
+    contradicted: list[tuple[str, datetime]] = field(default_factory=list)
+    created_at: datetime = field(init=False)
+    ended_at: datetime = field(init=False)
+    gone_before: int = 0
 
     def __post_init__(self) -> None:
         """From the beginning somebody is waited for."""
-        self.overdue_at = self.accept_by
+        self.overdue_at, self.created_at = self.accept_by, self.asked_at
 
     @property
     def accept_by(self) -> datetime:
         """When somebody should have taken it."""
         return min(self.asked_at + TAKEN_WITHIN, self.expected_by)
-
-    @property
-    def is_disputed(self) -> bool:
-        """Closed, and also reported as paid, in whatever way: another in its place might be a second payment."""
-        return self.state == "closed" and self.is_doubted
 
     @property
     def is_stopped(self) -> bool:
@@ -142,7 +146,7 @@ class RefundModel:
         counts = COUNTS[self.state][STEPS.index(said.state)]
         if counts == "!":
             return _contradicts({"succeeded": "after_success", "closed": "after_closed"}[self.state])
-        is_news = (self.number is None and said.number is not None) or said.failure != self.failure
+        is_news = (self.number is None and said.number is not None) or said.failure not in (None, self.failure)
         if counts == "r" and (self.state in FINAL or not is_news):
             return Heard("repeated")
         if not self._counts("=" if counts == "r" else counts, said.at):
@@ -165,14 +169,16 @@ class RefundModel:
         }
         return compared[when]()
 
-    def keep(self, said: Said, heard: Heard) -> int:
+    def keep(self, said: Said, heard: Heard, now: datetime, source: str) -> int:
         """Said again it is counted; how often it has come by now. Only of what counted does the moment matter."""
         if (said.state, heard.verdict) == ("succeeded", "conflict"):
             self.is_doubted = True
         moment = said.at if heard.verdict == "applied" else None
-        key = (said.state, said.amount, said.currency, said.number, said.payment_no, said.channel, heard.verdict,
-               heard.conflict, moment, said.failure)  # fmt: skip
+        key = (source, said.state, said.amount, said.currency, said.number, said.payment_no, said.channel,
+               heard.verdict, heard.conflict, moment, said.failure)  # fmt: skip
         self.reports[key] = self.reports.get(key, 0) + 1
+        if heard.conflict is not None and self.reports[key] == 1:
+            self.contradicted.append((heard.conflict, now))
         return self.reports[key]
 
     def goes_to(self, said: Said) -> None:
@@ -219,10 +225,10 @@ class RefundModel:
 
     @property
     def said(self) -> Counter[tuple[object, ...]]:
-        """All that was said of it: state, amount, number, verdict, contradiction, and how often."""
+        """All that was said of it: by whom, state, amount, number, verdict, contradiction, and how often."""
         return Counter(
-            (state, amount, number, verdict, conflict, times)
-            for (state, amount, _, number, _, _, verdict, conflict, *_), times in self.reports.items()
+            (source, state, amount, number, verdict, conflict, times)
+            for (source, state, amount, _, number, _, _, verdict, conflict, *_), times in self.reports.items()
         )
 
 

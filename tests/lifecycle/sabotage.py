@@ -58,6 +58,7 @@ from launcher.postgres import running
 from tests.lifecycle import repaying
 from tests.lifecycle.machine import DeskMachine
 from tests.lifecycle.running import running_desk
+from tests.lifecycle.sabotage_of_money import MONEY_BUGS
 from tests.lifecycle.service import Service, in_process
 from tests.lifecycle.simulation import simulate
 
@@ -270,6 +271,7 @@ BUGS: dict[str, tuple[Plant, ...]] = {
     "paid by another way, it is still to be paid": ((refund_steps, "_come_to", lambda row: row.state),),
     "money may go to any account": ((repair, "_require_no_way_back", lambda _refund, _repair: None),),
     "the deposit is spared": ((rules_of_deposits, "deduct", _advanced_at_once),),
+    **MONEY_BUGS,
 }  # fmt: skip
 # Of the rules alone, so that the simulation has to notice them as well.
 IN_THE_RULES = frozenset(

@@ -27,7 +27,8 @@ from app.config import read_config
 from app.ids import Mint
 from app.main import create_app
 from app.models.closed_sets import Scope
-from app.services import overdue, sites, timing
+from app.outbound.channels.said import FoundRefund, PaymentSeen
+from app.services import overdue, reconciling, sites, timing
 from app.services.deadlines import take_effect
 from app.store.engine import Connection, Engine, create_engine, transaction
 from app.store.sites import database_now
@@ -138,12 +139,31 @@ class Site:
 
     def pages(self, path: str) -> list[Any]:
         """A whole list, page by page."""
-        page = self.get(path)
-        found = list(page["data"])
+        return self.whole(path, "data")[1]
+
+    def whole(self, path: str, name: str) -> tuple[Any, list[Any]]:
+        """A document of which `name` is told page by page: its first page, and all of the list."""
+        first = page = self.get(path)
+        found = list(page[name])
         while page["next_cursor"] is not None:
             page = self.get(f"{path}&cursor={page['next_cursor']}")
-            found += page["data"]
-        return found
+            found += page[name]
+        return first, found
+
+    def find(self, payment_no: str, total: int | None, listed: Sequence[FoundRefund]) -> int:
+        """The channel was asked about a payment, and says this; how many refunds were raised because of it."""
+        seen = PaymentSeen(total, tuple(listed))
+        raised: int = self.service.run(reconciling.take_in(self.service.engine, self.site_id, payment_no, seen))
+        return raised
+
+    def bill(self, lines: Sequence[tuple[str, FoundRefund]]) -> None:
+        """The channel's bill of a day has come, with these refunds, each with its payment."""
+        self.service.run(self._billed(lines))
+
+    async def _billed(self, lines: Sequence[tuple[str, FoundRefund]]) -> None:
+        async with transaction(self.service.engine) as connection:
+            now = await database_now(connection)
+        await reconciling.take_in_bill(self.service.engine, self.site_id, lines, now)
 
     def fire(self, limit: int = 1000, *, crash_at: int | None = None) -> Fired:
         """One round of the worker. `crash_at`: it dies after the effect of that timer (from 0), before the commit."""

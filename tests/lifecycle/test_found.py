@@ -5,22 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from app.rules.facts import DeliveryMode, MerchantStatus, PaymentStatus, Position, Reason, Ruled, RulingCode
-from launcher.postgres import Server
 from tests.lifecycle.case_model import CaseModel
 from tests.lifecycle.cashier import Cashier
-from tests.lifecycle.running import bystander
-from tests.lifecycle.service import Service, Site, in_process
-
-
-@pytest.fixture(scope="module")
-def service(postgres: Server) -> Iterator[Service]:
-    with in_process(postgres) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def neighbour(service: Service) -> Site:
-    return bystander(service)
+from tests.lifecycle.service import Service, Site
 
 
 @pytest.fixture

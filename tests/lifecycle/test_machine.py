@@ -11,17 +11,15 @@ A run that fails prints the steps that lead there; they become a test of their o
 """
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from launcher.postgres import Server
-from tests.lifecycle.machine import DeskMachine
 from tests.lifecycle.running import running_desk
 from tests.lifecycle.sabotage import is_noticed
-from tests.lifecycle.service import in_process, over_loopback
+from tests.lifecycle.service import Service, over_loopback
 
 IS_LONG = bool(os.environ.get("KMR_LONG"))
 
@@ -39,20 +37,14 @@ def _settings(examples: int, steps: int) -> settings:
     )
 
 
-@pytest.fixture(scope="module")
-def desk(postgres: Server) -> Iterator[type[DeskMachine]]:
-    """A machine on the application itself."""
-    with in_process(postgres) as service, running_desk(service) as machine:
-        yield machine
-
-
-def test_the_service_does_what_the_model_says(desk: type[DeskMachine]) -> None:
-    run_state_machine_as_test(desk, settings=_settings(300, 40) if IS_LONG else _settings(25, 25))
+def test_the_service_does_what_the_model_says(service: Service) -> None:
+    with running_desk(service) as machine:
+        run_state_machine_as_test(machine, settings=_settings(300, 40) if IS_LONG else _settings(12, 25))
 
 
 def test_so_does_a_process_behind_a_server(postgres: Server) -> None:
     with over_loopback(postgres) as service, running_desk(service) as machine:
-        run_state_machine_as_test(machine, settings=_settings(100, 40) if IS_LONG else _settings(4, 20))
+        run_state_machine_as_test(machine, settings=_settings(100, 40) if IS_LONG else _settings(3, 10))
 
 
 @pytest.mark.parametrize(
@@ -63,10 +55,9 @@ def test_so_does_a_process_behind_a_server(postgres: Server) -> None:
         "a case in review cannot be withdrawn",
         "what is final is not",
         "a closed refund keeps what is reserved",
-        "the deposit is not given back",
+        "what the channel found is granted again",
     ],
 )
-def test_the_machine_notices_what_is_wrong(postgres: Server, bug: str) -> None:
+def test_the_machine_notices_what_is_wrong(service: Service, bug: str) -> None:
     """A sample; `python -m tests.lifecycle.sabotage` plants them all."""
-    with in_process(postgres) as service:
-        assert is_noticed(service, bug)
+    assert is_noticed(service, bug)

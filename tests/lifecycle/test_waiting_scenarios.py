@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from launcher.postgres import Server
 from tests.lifecycle.carrying import INSTANT, STATUS_OF, Carried
-from tests.lifecycle.service import Service, at, in_process
+from tests.lifecycle.service import Service, at
 from tests.rules.scenario import Scenario, load_all
 
 WAITING = {each.id: each for each in load_all() if each.expect.outcome in STATUS_OF}
@@ -28,12 +27,6 @@ def _of(outcome: str) -> Mapping[str, Scenario]:
 def _each(outcome: str) -> pytest.MarkDecorator:
     found = _of(outcome)
     return pytest.mark.parametrize("scenario", list(found.values()), ids=list(found))
-
-
-@pytest.fixture(scope="module")
-def service(postgres: Server) -> Iterator[Service]:
-    with in_process(postgres) as service:
-        yield service
 
 
 @pytest.fixture
