@@ -45,9 +45,7 @@ async def report(
     """
     held, refund = await hold_refund(cases, refund_id)
     _refuse_an_odd_moment(said, refund, held)
-    weighed = await _weighed(cases, refund, said)
-    if _is_of_the_old_way(refund, said, source):
-        weighed = Weighed(ReportVerdict.LATE, standing_of(refund))
+    weighed = await _weighed(cases, refund, said, source)
     times = await cases.refunds.note(refund.refund_id, new_report(said, source, weighed), held.view.now)
     if times is None:
         return Taken(weighed.verdict, weighed.conflict, kept=False)
@@ -164,7 +162,9 @@ def _is_of_the_old_way(refund: RefundRow, said: Report, source: ReportSource) ->
     return refund.other_account is not None and source in _CHANNELS_WORD and said.state is not RefundState.SUCCEEDED
 
 
-async def _weighed(cases: CaseStore, refund: RefundRow, said: Report) -> Weighed:
+async def _weighed(cases: CaseStore, refund: RefundRow, said: Report, source: ReportSource) -> Weighed:
+    if _is_of_the_old_way(refund, said, source):
+        return Weighed(ReportVerdict.LATE, standing_of(refund))
     weighed = weigh(standing_of(refund), said)
     number = weighed.after.channel_refund_no
     if number is None or number == refund.channel_refund_no:

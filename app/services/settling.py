@@ -42,7 +42,7 @@ from app.store.sites import database_now
 
 SITES_AT_ONCE: Final = 16
 AFTER_A_FAULT: Final = timedelta(minutes=10)
-_NOTHING_MOVES: Final = frozenset({RefundState.CLOSED, RefundState.FAILED, RefundState.SUCCEEDED})
+_NOTHING_MOVES: Final = frozenset({RefundState.CLOSED, RefundState.FAILED})
 # After these many questions the whole payment is looked at too: somebody else may have paid the money back.
 _LOOK_AFTER: Final = frozenset({2, 5, 8})
 
