@@ -15,6 +15,7 @@ from tests.settling.world import WECHAT, World
 
 DAYS_TO_END: Final = 16
 MOST_ROUNDS: Final = 400
+MOST_AT_ONCE: Final = 100
 _DUE: Final = text(
     "SELECT min(next_step_at) AS due FROM refunds WHERE state IN ('requested', 'accepted', 'processing')"
 )
@@ -59,7 +60,8 @@ class Quiet:
         until = self.world.scene.time.at + DAYS_TO_END * DAY
         bills_at = self.world.scene.time.at
         for _ in range(MOST_ROUNDS):
-            await self._round()
+            if not await self._round():
+                break
             if self.world.scene.time.at >= bills_at:
                 await self.world.crew.read_bills()
                 bills_at = self.world.scene.time.at + DAY
@@ -71,11 +73,16 @@ class Quiet:
             await self.world.scene.time.pass_by(min(due or SECOND, 12 * HOUR))
         self.world.found.append("channels are asked without end")
 
-    async def _round(self) -> None:
-        while await self.world.crew.ask_channels():
-            pass
+    async def _round(self) -> bool:
+        """What there is to do now; False where it does not come to an end."""
+        for _ in range(MOST_AT_ONCE):
+            if not await self.world.crew.ask_channels():
+                break
+        else:
+            return False
         await self.world.cashier.works()
         await self.world.crew.raise_overdue()
+        return True
 
     async def _next_due(self) -> timedelta | None:
         """Until somebody asks a channel again; None: nobody will before long."""
